@@ -1,0 +1,420 @@
+//! The configuration of a study: `pipelines/defaults.yaml` <- the study's YAML <- `--set key=value`.
+//!
+//! Raw values come first ([`load`]), checked ones second ([`check`]); past [`Config::load`] no code checks again.
+//! Every key's meaning, unit and source is in `pipelines/defaults.yaml`, which is compiled in.
+
+mod check;
+mod load;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use load::DEFAULTS;
+
+use crate::exit::{Coded, Exit};
+
+/// What is wrong with a configuration. Every variant ends with exit code 3, but a file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the study {path}: {source}")]
+    Read {
+        /// The study's file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not YAML.
+    #[error("{origin} is not valid YAML: {message}")]
+    Syntax {
+        /// File or `--set`.
+        origin: String,
+        /// The parser's words, with line and column.
+        message: String,
+    },
+    /// A key that no default knows.
+    #[error("{origin}: unknown key \"{key}\"{hint}; every key is described in pipelines/defaults.yaml")]
+    UnknownKey {
+        /// File or `--set`.
+        origin: String,
+        /// Dotted path of the key.
+        key: String,
+        /// `; did you mean "..."?` or nothing.
+        hint: String,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("{origin}: {key}: {message}")]
+    Value {
+        /// File, `--set` or the defaults: where the value came from.
+        origin: String,
+        /// Dotted path of the key.
+        key: String,
+        /// Expected and got.
+        message: String,
+    },
+}
+
+impl Coded for ConfigError {
+    fn exit(&self) -> Exit {
+        Exit::Config
+    }
+}
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name of the study.
+    pub study: String,
+    /// Class names; the index is the label.
+    pub classes: Vec<String>,
+    /// Top folders.
+    pub paths: Paths,
+    /// Synthetic CT.
+    pub phantom: Phantom,
+    /// CT to slices.
+    pub preprocess: Preprocess,
+    /// Slices to folds.
+    pub dataset: Dataset,
+    /// Seeds of the training runs.
+    pub seeds: Vec<u64>,
+    /// The methods by name, each with its settings resolved, in the order of the study.
+    pub methods: Vec<Method>,
+    /// Predictions to tables.
+    pub report: Report,
+    /// The resolved values, for hashes and `config.yaml`.
+    pub values: Value,
+}
+
+/// One method of a study.
+#[derive(Debug, Clone)]
+pub struct Method {
+    /// Its name in the study.
+    pub name: String,
+    /// The training settings with the method's overrides applied.
+    pub train: Train,
+    /// The same as values.
+    pub values: Value,
+}
+
+/// Top folders.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paths {
+    /// Folder of the studies' intermediate files.
+    pub data: PathBuf,
+    /// Folder of the reports.
+    pub reports: PathBuf,
+}
+
+/// Settings of the synthetic CT.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phantom {
+    /// Whether the study makes its own CT.
+    pub enabled: bool,
+    /// Seed.
+    pub seed: u64,
+    /// Patients of each class.
+    pub patients_per_class: u32,
+    /// Slices of a series.
+    pub slices: u32,
+    /// Pixels a side.
+    pub size: u32,
+    /// 0 easy to 1 impossible.
+    pub difficulty: f64,
+    /// Noise in soft tissue, HU.
+    pub noise_hu: f64,
+    /// Where the patients come from.
+    pub sites: Vec<Site>,
+}
+
+/// A site of the phantom study.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Name.
+    pub name: String,
+    /// Share of the patients, relative to the other sites.
+    pub weight: f64,
+    /// Correlation of the confounder with the label, -1..1.
+    pub correlation: f64,
+}
+
+/// Settings of preprocess.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocess {
+    /// DICOM folder.
+    pub input: Option<PathBuf>,
+    /// Labels by patient.
+    pub labels: Option<PathBuf>,
+    /// Manifest of image files.
+    pub manifest: Option<PathBuf>,
+    /// Centre of the window, HU.
+    pub window_center_hu: f64,
+    /// Width of the window, HU.
+    pub window_width_hu: f64,
+    /// HU of black in an image file.
+    pub image_low_hu: f64,
+    /// HU of white in an image file.
+    pub image_high_hu: f64,
+    /// Side of the slices written, pixels.
+    pub size: u32,
+    /// Lung U-Net.
+    pub model: PathBuf,
+    /// Its SHA-256, for any model but the shipped one.
+    pub model_sha256: Option<String>,
+    /// Slices of one forward pass.
+    pub batch_size: u32,
+    /// Least share of lung pixels.
+    pub min_lung_fraction: f64,
+    /// How patient ids are treated.
+    pub pseudonyms: Pseudonyms,
+    /// CPU threads; 0 all.
+    pub threads: u32,
+}
+
+impl Preprocess {
+    /// Lower and upper end of the window, HU.
+    pub fn window_hu(&self) -> (f64, f64) {
+        let half = self.window_width_hu / 2.0;
+        (self.window_center_hu - half, self.window_center_hu + half)
+    }
+}
+
+/// How patient ids are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pseudonyms {
+    /// Keyed hash.
+    Keyed,
+    /// Left as they are.
+    Keep,
+}
+
+/// Settings of dataset.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dataset {
+    /// K.
+    pub folds: u32,
+    /// Seed of the draw.
+    pub seed: u64,
+    /// Splits to use instead.
+    pub splits: Option<PathBuf>,
+    /// Column of the manifest to use instead.
+    pub split_column: Option<String>,
+    /// What becomes of its `val` rows.
+    pub split_val: SplitVal,
+}
+
+/// What becomes of the `val` rows of a split column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitVal {
+    /// They train.
+    Train,
+    /// They are left out.
+    Drop,
+}
+
+/// The presets of the loss (PAPER, "Losses").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Conventional, equation (3).
+    Gamma,
+    /// Proposed, our reading of equation (4): alpha (att + map) + (1 - alpha) per.
+    Alpha,
+    /// The attention branch's cross-entropy keeps weight 1.
+    AlphaKeepAtt,
+    /// The attention branch's cross-entropy is left out.
+    AlphaMapOnly,
+    /// Map against both cross-entropies.
+    AlphaMapVsCls,
+    /// No map supervision.
+    Abn,
+    /// No attention branch.
+    Resnet18,
+}
+
+/// The course of alpha over the epochs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Equation (5).
+    Step,
+    /// Straight from early to late.
+    Linear,
+    /// Half a cosine from early to late.
+    Cosine,
+    /// Always early.
+    Constant,
+}
+
+/// Distance between mask and attention map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MapLoss {
+    /// Mean squared error.
+    Mse,
+    /// Mean over the batch of the Euclidean norm of a sample's difference.
+    L2,
+    /// Binary cross-entropy.
+    Bce,
+    /// One minus the soft Dice coefficient.
+    Dice,
+}
+
+/// Optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+    /// Adam with decoupled weight decay.
+    Adamw,
+}
+
+/// Learning rate over the epochs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LrSchedule {
+    /// Always `lr`.
+    Constant,
+    /// Half a cosine from `lr` to 0.
+    Cosine,
+    /// Times 0.1 at 1/2 and 3/4.
+    Step,
+}
+
+/// Class weights of the cross-entropies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// All 1.
+    None,
+    /// Inverse class frequency, mean 1 over the training slices.
+    Balanced,
+}
+
+/// Settings of one method's training.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each key is documented in pipelines/defaults.yaml")]
+pub struct Train {
+    pub loss: Loss,
+    pub gamma: f64,
+    pub schedule: Schedule,
+    pub alpha_early: f64,
+    pub alpha_late: f64,
+    pub index_base: u32,
+    pub normalize_weights: bool,
+    pub map_loss: MapLoss,
+    pub epochs: u32,
+    pub batch_size: u32,
+    pub channels: u32,
+    pub mean: f64,
+    pub std: f64,
+    pub optimizer: Optimizer,
+    pub lr: f64,
+    pub momentum: f64,
+    pub nesterov: bool,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub eps: f64,
+    pub weight_decay: f64,
+    pub lr_schedule: LrSchedule,
+    pub warmup_epochs: u32,
+    pub flip: f64,
+    pub rotate_deg: f64,
+    pub scale: f64,
+    pub shift: f64,
+    pub brightness: f64,
+    pub contrast: f64,
+    pub class_weights: ClassWeights,
+    pub init: Option<PathBuf>,
+    pub device: String,
+    pub threads: u32,
+    pub checkpoint_epochs: u32,
+}
+
+/// Settings of report.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Method compared against.
+    pub conventional: String,
+    /// Method in question.
+    pub proposed: String,
+    /// Positive label.
+    pub positive: u32,
+    /// Level of the intervals.
+    pub confidence: f64,
+    /// Resamples.
+    pub bootstrap: u32,
+    /// Seed of the resamples.
+    pub seed: u64,
+    /// Slices in the gallery.
+    pub gallery: u32,
+}
+
+impl Config {
+    /// Reads and checks a study with its overrides (`key=value`, later ones win).
+    ///
+    /// # Errors
+    /// The file cannot be read, is not YAML, has an unknown key, lacks a required one, or has a value out of range.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
+        let raw = load::raw(path, overrides)?;
+        check::checked(raw)
+    }
+
+    /// The method of that name.
+    pub fn method(&self, name: &str) -> Option<&Method> {
+        self.methods.iter().find(|method| method.name == name)
+    }
+
+    /// One section of the resolved values without the keys that say where things are rather than what they are.
+    pub fn section(&self, name: &str, without: &[&str]) -> Value {
+        let mut section = self.values[name].clone();
+        if let Value::Object(map) = &mut section {
+            for key in without {
+                map.shift_remove(*key);
+            }
+        }
+        section
+    }
+}
+
+/// Values as YAML, keys in order; what `config.yaml` holds.
+pub fn to_yaml(values: &Value) -> String {
+    serde_yaml::to_string(values).unwrap_or_else(|error| format!("# cannot be written as YAML: {error}\n"))
+}
+
+/// Flattens nested maps to dotted keys with JSON values, for showing what differs.
+pub fn flatten(values: &Value) -> BTreeMap<String, String> {
+    fn visit(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
+        match value {
+            Value::Object(map) if !map.is_empty() => {
+                for (key, inner) in map {
+                    let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                    visit(&path, inner, out);
+                }
+            }
+            other => {
+                out.insert(prefix.to_owned(), other.to_string());
+            }
+        }
+    }
+    let mut out = BTreeMap::new();
+    visit("", values, &mut out);
+    out
+}
+
+/// YAML as values; null where it cannot be parsed.
+pub fn from_yaml(text: &str) -> Value {
+    serde_yaml::from_str(text).unwrap_or(Value::Null)
+}

@@ -1,0 +1,100 @@
+//! Where everything of a study lives. The only place that spells these names.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+
+/// Name of the receipt beside every stage's output.
+pub const RECEIPT: &str = "receipt.yaml";
+/// Rows of slices with image and mask.
+pub const SLICES: &str = "slices.parquet";
+/// Rows of slices with their fold.
+pub const FOLDS: &str = "folds.parquet";
+/// Patients of each fold, in the form nnU-Net made common.
+pub const SPLITS: &str = "splits_final.json";
+/// Labels by patient beside DICOM input.
+pub const LABELS: &str = "labels.csv";
+/// Softmax values and attention of the test slices of a run.
+pub const PREDICTIONS: &str = "predictions.parquet";
+/// Last-epoch weights of a run.
+pub const WEIGHTS: &str = "weights.safetensors";
+/// A row an epoch.
+pub const LOG: &str = "log.csv";
+/// Wall-clock figures of a run; kept out of `log.csv` so that its bytes repeat.
+pub const TIMING: &str = "timing.json";
+/// Resolved configuration of a run.
+pub const CONFIG: &str = "config.yaml";
+/// State to resume a run from.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// Slices and series that preprocess left out, with the reason.
+pub const EXCLUDED: &str = "excluded.csv";
+
+/// The folders of one study.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// `data/<study>`
+    pub data: PathBuf,
+    /// `reports/<study>`
+    pub reports: PathBuf,
+}
+
+impl Layout {
+    /// The folders that a configuration names.
+    pub fn new(config: &Config) -> Self {
+        Self { data: config.paths.data.join(&config.study), reports: config.paths.reports.join(&config.study) }
+    }
+
+    /// CT as it came, or as the phantom made it.
+    pub fn raw(&self) -> PathBuf {
+        self.data.join("0_raw")
+    }
+
+    /// Folder of `slices.parquet`.
+    pub fn masks(&self) -> PathBuf {
+        self.data.join("1_masks")
+    }
+
+    /// Folder of `folds.parquet`.
+    pub fn folds(&self) -> PathBuf {
+        self.data.join("2_folds")
+    }
+
+    /// Folder of all training runs.
+    pub fn runs(&self) -> PathBuf {
+        self.data.join("3_runs")
+    }
+
+    /// Folder of one training run.
+    pub fn run(&self, method: &str, fold: usize, seed: u64) -> PathBuf {
+        self.runs().join(method).join(format!("fold-{fold}")).join(format!("seed-{seed}"))
+    }
+
+    /// `slices.parquet`.
+    pub fn slices(&self) -> PathBuf {
+        self.masks().join(SLICES)
+    }
+
+    /// `folds.parquet`.
+    pub fn folds_table(&self) -> PathBuf {
+        self.folds().join(FOLDS)
+    }
+
+    /// Logs of the stage programs that the orchestrator ran.
+    pub fn log(&self, task: &str) -> PathBuf {
+        self.data.join("logs").join(format!("{}.log", task.replace('/', "-")))
+    }
+
+    /// The secret behind the pseudonyms.
+    pub fn pseudonym_key(&self) -> PathBuf {
+        self.data.join("pseudonym.key")
+    }
+
+    /// The input of preprocess: what the study names, or the study's own raw folder.
+    pub fn preprocess_input(&self, config: &Config) -> PathBuf {
+        match (&config.preprocess.manifest, &config.preprocess.input) {
+            (Some(manifest), _) => manifest.parent().unwrap_or(Path::new(".")).to_owned(),
+            (None, Some(input)) => input.clone(),
+            (None, None) => self.raw(),
+        }
+    }
+}

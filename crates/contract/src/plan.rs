@@ -1,0 +1,203 @@
+//! The tasks of a study: what each stage reads, which part of the configuration it depends on, where it writes.
+//!
+//! The stage programs and the orchestrator build their tasks here, so that both agree on what is up to date.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::layout::{LABELS, LOG, Layout, PREDICTIONS};
+
+/// The stages, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Synthetic CT.
+    Phantom,
+    /// CT to slices.
+    Preprocess,
+    /// Slices to folds.
+    Dataset,
+    /// Folds to predictions.
+    Train,
+    /// Predictions to tables.
+    Report,
+}
+
+impl Stage {
+    /// All stages, in their order.
+    pub const ALL: [Self; 5] = [Self::Phantom, Self::Preprocess, Self::Dataset, Self::Train, Self::Report];
+
+    /// The stage's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Phantom => "phantom",
+            Self::Preprocess => "preprocess",
+            Self::Dataset => "dataset",
+            Self::Train => "train",
+            Self::Report => "report",
+        }
+    }
+
+    /// The stage's program.
+    pub fn program(self) -> String {
+        format!("chumoku-{}", self.name())
+    }
+}
+
+/// One unit of work.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Its stage.
+    pub stage: Stage,
+    /// Its name: the stage's, and for train `train/<method>/fold-<k>/seed-<s>`.
+    pub id: String,
+    /// What it reads: a name and a file or folder.
+    pub inputs: Vec<(String, PathBuf)>,
+    /// The part of the configuration its output depends on.
+    pub config: Value,
+    /// The folder it writes.
+    pub output: PathBuf,
+    /// What the stage's program needs besides `--config` and `--set`.
+    pub arguments: Vec<String>,
+}
+
+fn input(name: &str, path: PathBuf) -> (String, PathBuf) {
+    (name.to_owned(), path)
+}
+
+fn single(stage: Stage, inputs: Vec<(String, PathBuf)>, config: Value, output: PathBuf) -> Task {
+    Task { stage, id: stage.name().to_owned(), inputs, config, output, arguments: Vec::new() }
+}
+
+/// The task that makes synthetic CT.
+pub fn phantom(config: &Config) -> Task {
+    let values = json!({ "classes": config.values["classes"], "phantom": config.section("phantom", &["enabled"]) });
+    single(Stage::Phantom, Vec::new(), values, Layout::new(config).raw())
+}
+
+/// The labels file of a DICOM study.
+pub fn labels_file(config: &Config) -> PathBuf {
+    let folder = Layout::new(config).preprocess_input(config);
+    config.preprocess.labels.clone().unwrap_or_else(|| folder.join(LABELS))
+}
+
+/// The task that makes `slices.parquet`.
+pub fn preprocess(config: &Config) -> Task {
+    let layout = Layout::new(config);
+    let mut inputs =
+        vec![input("ct", layout.preprocess_input(config)), input("model", config.preprocess.model.clone())];
+    match &config.preprocess.manifest {
+        Some(manifest) => inputs.push(input("manifest", manifest.clone())),
+        None => inputs.push(input("labels", labels_file(config))),
+    }
+    let what = config.section("preprocess", &["input", "labels", "manifest", "model"]);
+    let values = json!({ "classes": config.values["classes"], "preprocess": what });
+    single(Stage::Preprocess, inputs, values, layout.masks())
+}
+
+/// The task that makes `folds.parquet`.
+pub fn dataset(config: &Config) -> Task {
+    let layout = Layout::new(config);
+    let mut inputs = vec![input("slices", layout.slices())];
+    if let Some(splits) = &config.dataset.splits {
+        inputs.push(input("splits", splits.clone()));
+    }
+    if let (Some(_), Some(manifest)) = (&config.dataset.split_column, &config.preprocess.manifest) {
+        inputs.push(input("manifest", manifest.clone()));
+    }
+    let values = json!({ "classes": config.values["classes"], "dataset": config.section("dataset", &["splits"]) });
+    single(Stage::Dataset, inputs, values, layout.folds())
+}
+
+/// The task of one training run. `method` must be one of the configuration's.
+pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
+    let layout = Layout::new(config);
+    let settings = config.method(method);
+    let mut values = settings.map_or(Value::Null, |found| found.values.clone());
+    if let Value::Object(map) = &mut values {
+        map.shift_remove("init");
+    }
+    let mut inputs = vec![input("slices", layout.slices()), input("folds", layout.folds_table())];
+    if let Some(init) = settings.and_then(|found| found.train.init.clone()) {
+        inputs.push(input("init", init));
+    }
+    let config =
+        json!({ "classes": config.values["classes"], "method": method, "fold": fold, "seed": seed, "train": values });
+    let text = |value: &dyn std::fmt::Display| value.to_string();
+    Task {
+        stage: Stage::Train,
+        id: format!("train/{method}/fold-{fold}/seed-{seed}"),
+        inputs,
+        config,
+        output: layout.run(method, fold, seed),
+        arguments: ["--method", method, "--fold", &text(&fold), "--seed", &text(&seed)].map(str::to_owned).to_vec(),
+    }
+}
+
+/// The task that makes tables and the report.
+pub fn report(config: &Config, folds: usize) -> Task {
+    let layout = Layout::new(config);
+    let mut inputs = vec![input("slices", layout.slices()), input("folds", layout.folds_table())];
+    let excluded = layout.masks().join(crate::layout::EXCLUDED);
+    inputs.push(input("excluded", excluded));
+    for (method, fold, seed) in runs(config, folds) {
+        let folder = layout.run(&method, fold, seed);
+        for file in [PREDICTIONS, LOG] {
+            inputs.push(input(&format!("{method}/fold-{fold}/seed-{seed}/{file}"), folder.join(file)));
+        }
+    }
+    let methods: Value = config.methods.iter().map(|method| (method.name.clone(), method.values.clone())).collect();
+    let values = json!({
+        "study": config.study, "classes": config.values["classes"], "methods": methods, "report": config.values["report"],
+    });
+    single(Stage::Report, inputs, values, layout.reports)
+}
+
+/// All (method, fold, seed) of a study, methods in the study's order.
+pub fn runs(config: &Config, folds: usize) -> Vec<(String, usize, u64)> {
+    let mut all = Vec::new();
+    for method in &config.methods {
+        for fold in 0..folds {
+            all.extend(config.seeds.iter().map(|seed| (method.name.clone(), fold, *seed)));
+        }
+    }
+    all
+}
+
+/// The number of folds that are held out in turn: K; 1 for a split column; the length of a splits file.
+///
+/// # Errors
+/// The splits file cannot be read or is not a JSON list.
+pub fn fold_count(config: &Config) -> std::io::Result<usize> {
+    if config.dataset.split_column.is_some() {
+        return Ok(1);
+    }
+    let Some(path) = &config.dataset.splits else {
+        return Ok(config.dataset.folds as usize);
+    };
+    let name = |message: String| {
+        std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{}: {message}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| name(error.to_string()))?;
+    let splits: Vec<Value> =
+        serde_json::from_str(&text).map_err(|error| name(format!("not a list of folds: {error}")))?;
+    Ok(splits.len())
+}
+
+/// Every task of a study, in an order in which each comes after what it reads.
+///
+/// # Errors
+/// See [`fold_count`].
+pub fn tasks(config: &Config) -> std::io::Result<Vec<Task>> {
+    let folds = fold_count(config)?;
+    let mut tasks = Vec::new();
+    if config.phantom.enabled {
+        tasks.push(phantom(config));
+    }
+    tasks.push(preprocess(config));
+    tasks.push(dataset(config));
+    tasks.extend(runs(config, folds).iter().map(|(method, fold, seed)| train(config, method, *fold, *seed)));
+    tasks.push(report(config, folds));
+    Ok(tasks)
+}

@@ -1,0 +1,145 @@
+//! Columns and Arrow schemas of the Parquet files between the stages.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+/// Version of the three schemas, written to every file's metadata.
+pub const VERSION: &str = "1";
+
+/// Column names. Every crate spells them through these constants.
+pub mod column {
+    /// Unique id of a slice.
+    pub const SLICE_ID: &str = "slice_id";
+    /// Pseudonym of the patient.
+    pub const PATIENT_ID: &str = "patient_id";
+    /// Id of the series.
+    pub const SERIES_ID: &str = "series_id";
+    /// Position in the series, from 0, sorted along the slice normal.
+    pub const SLICE_INDEX: &str = "slice_index";
+    /// Position along the slice normal, mm; null for image files.
+    pub const Z_MM: &str = "z_mm";
+    /// Class index.
+    pub const LABEL: &str = "label";
+    /// Path relative to the input root.
+    pub const SOURCE: &str = "source";
+    /// Rows of the image.
+    pub const HEIGHT: &str = "height";
+    /// Columns of the image.
+    pub const WIDTH: &str = "width";
+    /// Windowed slice, u8, row-major.
+    pub const IMAGE: &str = "image";
+    /// Lung mask, u8, row-major: 0 background, 1 right lung, 2 left lung.
+    pub const MASK: &str = "mask";
+    /// Share of the slice's pixels that are lung.
+    pub const LUNG_FRACTION: &str = "lung_fraction";
+    /// Remarks such as `empty_mask` or `one_lung`.
+    pub const FLAGS: &str = "flags";
+    /// Fold that holds the slice out.
+    pub const FOLD: &str = "fold";
+    /// Method's name in the study.
+    pub const METHOD: &str = "method";
+    /// Seed of the run.
+    pub const SEED: &str = "seed";
+    /// K softmax values of the perception branch.
+    pub const PROB: &str = "prob";
+    /// K softmax values of the attention branch.
+    pub const PROB_ATT: &str = "prob_att";
+    /// Attention map, row-major, values in 0..1.
+    pub const ATTENTION: &str = "attention";
+    /// Share of the map's mass inside the mask.
+    pub const ATTENTION_IN_LUNG: &str = "attention_in_lung";
+    /// Path of an image file, in a manifest.
+    pub const PATH: &str = "path";
+}
+
+/// Values of the mask. lungmask's convention.
+pub mod mask_value {
+    /// Not lung.
+    pub const BACKGROUND: u8 = 0;
+    /// The patient's right lung (on the viewer's left in a slice shown from below).
+    pub const RIGHT: u8 = 1;
+    /// The patient's left lung.
+    pub const LEFT: u8 = 2;
+}
+
+/// Values of the `flags` column.
+pub mod flag {
+    /// No lung pixel at all.
+    pub const EMPTY_MASK: &str = "empty_mask";
+    /// Only one of the two lungs is in the slice.
+    pub const ONE_LUNG: &str = "one_lung";
+    /// The lung mask touches the image border.
+    pub const TOUCHES_BORDER: &str = "touches_border";
+}
+
+/// Keys of the Parquet files' metadata.
+pub mod metadata {
+    /// [`super::VERSION`].
+    pub const SCHEMA_VERSION: &str = "chumoku.schema_version";
+    /// Class names, JSON list.
+    pub const CLASSES: &str = "chumoku.classes";
+    /// Window in HU, JSON list of low and high.
+    pub const WINDOW_HU: &str = "chumoku.window_hu";
+    /// SHA-256 of the lung model.
+    pub const MODEL_SHA256: &str = "chumoku.model_sha256";
+    /// Hash of the stage's configuration.
+    pub const CONFIG_HASH: &str = "chumoku.config_hash";
+}
+
+fn field(name: &str, kind: DataType, nullable: bool) -> Field {
+    Field::new(name, kind, nullable)
+}
+
+fn list(name: &str, item: DataType, nullable: bool) -> Field {
+    // Item fields are nullable in every writer's default; keep to it so that polars and arrow agree.
+    field(name, DataType::List(Arc::new(Field::new("item", item, true))), nullable)
+}
+
+/// Schema of `slices.parquet`: a row a slice, sorted by `slice_id`.
+pub fn slices() -> SchemaRef {
+    use column::*;
+    Arc::new(Schema::new(vec![
+        field(SLICE_ID, DataType::Utf8, false),
+        field(PATIENT_ID, DataType::Utf8, false),
+        field(SERIES_ID, DataType::Utf8, false),
+        field(SLICE_INDEX, DataType::Int32, false),
+        field(Z_MM, DataType::Float32, true),
+        field(LABEL, DataType::Int32, false),
+        field(SOURCE, DataType::Utf8, false),
+        field(HEIGHT, DataType::UInt32, false),
+        field(WIDTH, DataType::UInt32, false),
+        field(IMAGE, DataType::Binary, false),
+        field(MASK, DataType::Binary, false),
+        field(LUNG_FRACTION, DataType::Float32, false),
+        list(FLAGS, DataType::Utf8, false),
+    ]))
+}
+
+/// Schema of `folds.parquet`: a row a slice, sorted by `slice_id`.
+pub fn folds() -> SchemaRef {
+    use column::*;
+    Arc::new(Schema::new(vec![
+        field(SLICE_ID, DataType::Utf8, false),
+        field(PATIENT_ID, DataType::Utf8, false),
+        field(LABEL, DataType::Int32, false),
+        field(FOLD, DataType::Int32, false),
+    ]))
+}
+
+/// Schema of `predictions.parquet`: a row a test slice, sorted by `slice_id`.
+pub fn predictions() -> SchemaRef {
+    use column::*;
+    Arc::new(Schema::new(vec![
+        field(SLICE_ID, DataType::Utf8, false),
+        field(PATIENT_ID, DataType::Utf8, false),
+        field(LABEL, DataType::Int32, false),
+        field(METHOD, DataType::Utf8, false),
+        field(FOLD, DataType::Int32, false),
+        field(SEED, DataType::Int64, false),
+        list(PROB, DataType::Float32, false),
+        list(PROB_ATT, DataType::Float32, true),
+        list(ATTENTION, DataType::Float32, true),
+        field(ATTENTION_IN_LUNG, DataType::Float32, true),
+    ]))
+}

@@ -1,0 +1,129 @@
+//! What can go wrong in preprocess, and the exit code of each.
+
+use std::io;
+use std::path::PathBuf;
+
+use contract::cli::chain;
+use contract::config::ConfigError;
+use contract::receipt::TaskError;
+use contract::table::TableError;
+use contract::{Coded, Exit};
+
+use crate::unet_training::TrainingError;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The study's configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The frame of the task: inputs, output folder, receipt.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// Writing `slices.parquet`.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Training the lung U-Net.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// An input cannot be opened.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An output cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is truncated, corrupt or not what it claims to be.
+    #[error("{path}: {message}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Expected, got, and what to do.
+        message: String,
+    },
+    /// A folder holds no usable CT.
+    #[error("no CT slices in {folder}: {found}; give a folder of DICOM CT series, or a manifest of image files")]
+    NoCt {
+        /// The folder.
+        folder: PathBuf,
+        /// What it holds instead.
+        found: String,
+    },
+    /// A row of a manifest or of the labels.
+    #[error("{path}, row {row}: {message}")]
+    Row {
+        /// The CSV.
+        path: PathBuf,
+        /// Line of the file, from 1; the header is line 1.
+        row: u64,
+        /// Expected, got, and what to do.
+        message: String,
+    },
+    /// A patient of the CT has no usable label or id.
+    #[error("patient \"{patient}\": {message}")]
+    Patient {
+        /// The patient's id as in the input.
+        patient: String,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// The lung model is missing, not trusted, or not a TorchScript lung model.
+    #[error("lung model {path}: {message}")]
+    Model {
+        /// The model's file.
+        path: PathBuf,
+        /// What was found, and what to do.
+        message: String,
+    },
+    /// Not one slice is left.
+    #[error("nothing left of {slices} slices: {message}")]
+    NoLungs {
+        /// How many were looked at.
+        slices: usize,
+        /// By which rule, and what to do.
+        message: String,
+    },
+    /// The command line asks for something that is not possible.
+    #[error("{0}")]
+    Usage(String),
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted; nothing was written, the next run starts this stage afresh")]
+    Interrupted,
+}
+
+impl Error {
+    /// A damaged file, from any error and its causes.
+    pub fn file(path: impl Into<PathBuf>, what: &str, cause: &dyn std::error::Error) -> Self {
+        // Parsers like to print several lines; one is enough beside the file's name.
+        let cause = chain(cause);
+        let cause = cause.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
+        Self::File { path: path.into(), message: format!("{what}: {cause}") }
+    }
+}
+
+impl Coded for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Config(error) => error.exit(),
+            Self::Task(error) => error.exit(),
+            Self::Training(error) => error.exit(),
+            Self::Table(_) | Self::Write { .. } => Exit::Unexpected,
+            Self::Read { .. } | Self::File { .. } | Self::NoCt { .. } | Self::Row { .. } | Self::Patient { .. } => {
+                Exit::Input
+            }
+            Self::Model { .. } => Exit::Missing,
+            Self::NoLungs { .. } => Exit::Audit,
+            Self::Usage(_) => Exit::Usage,
+            Self::Interrupted => Exit::Interrupted,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Slices as image files: a manifest CSV names path, patient_id and label; grey values become HU.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use contract::schema::column;
+use image::{DynamicImage, ImageReader, Rgba};
+use ndarray::Array2;
+
+use crate::error::Error;
+use crate::labels;
+
+/// A row of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Line of the CSV, from 1.
+    pub row: u64,
+    /// Path as the manifest has it.
+    pub source: String,
+    /// The file.
+    pub path: PathBuf,
+    /// The patient.
+    pub patient: String,
+    /// Class index.
+    pub label: usize,
+}
+
+/// Reads a manifest: columns `path` (relative to the CSV), `patient_id`, `label` (class index or class name); more columns
+/// are allowed. Every file must exist.
+///
+/// # Errors
+/// A column is missing, a value is empty, a label is not a class, a file is missing or listed twice, a patient has two
+/// labels, or there is no row.
+pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Vec<Entry>, Error> {
+    let table = labels::Csv::read(manifest)?;
+    let columns = table.columns([column::PATH, column::PATIENT_ID, column::LABEL])?;
+    let folder = manifest.parent().unwrap_or(Path::new("."));
+    let mut entries = Vec::new();
+    let mut paths: BTreeMap<String, u64> = BTreeMap::new();
+    let mut patients = labels::Patients::default();
+    for (row, record) in &table.rows {
+        let [source, patient, label] = table.fields(*row, record, &columns)?;
+        let failed = |message: String| Error::Row { path: manifest.to_owned(), row: *row, message };
+        let label = labels::parse(label, classes).map_err(failed)?;
+        let path = folder.join(source);
+        if !path.is_file() {
+            return Err(failed(format!("no file {}; paths are relative to the CSV", path.display())));
+        }
+        if let Some(first) = paths.insert(source.to_owned(), *row) {
+            return Err(failed(format!("path \"{source}\" is in row {first} already; list a file once")));
+        }
+        patients.add(patient, label, *row, classes).map_err(failed)?;
+        entries.push(Entry { row: *row, source: source.to_owned(), path, patient: patient.to_owned(), label });
+    }
+    Ok(entries)
+}
+
+/// Reads an image file as HU: a grey value of 0..1 maps linearly to `low`..`high`. Colours count by luminance, transparency
+/// shows black.
+///
+/// # Errors
+/// The file is not a PNG or JPEG, or is damaged. The content decides, not the name.
+pub fn read(path: &Path, (low, high): (f64, f64)) -> Result<Array2<f32>, Error> {
+    let reader = ImageReader::open(path)
+        .and_then(ImageReader::with_guessed_format)
+        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    // Without a known signature `image` would trust the extension and complain about something else.
+    let image = reader.decode().map_err(|error| Error::file(path, "not a readable PNG or JPEG", &error))?;
+    Ok(grey(&image).mapv(|value| (low + f64::from(value) * (high - low)) as f32))
+}
+
+/// Grey values in 0..1. 16-bit images keep their depth.
+fn grey(image: &DynamicImage) -> Array2<f32> {
+    let (rows, columns) = (image.height() as usize, image.width() as usize);
+    let at = |(row, column): (usize, usize)| (column as u32, row as u32);
+    if image.color().bytes_per_pixel() / image.color().channel_count() > 1 {
+        let wide = image.to_rgba16();
+        Array2::from_shape_fn((rows, columns), |place| {
+            let (x, y) = at(place);
+            let Rgba(pixel) = *wide.get_pixel(x, y);
+            luminance(pixel.map(|part| f32::from(part) / f32::from(u16::MAX)))
+        })
+    } else {
+        let narrow = image.to_rgba8();
+        Array2::from_shape_fn((rows, columns), |place| {
+            let (x, y) = at(place);
+            let Rgba(pixel) = *narrow.get_pixel(x, y);
+            luminance(pixel.map(|part| f32::from(part) / f32::from(u8::MAX)))
+        })
+    }
+}
+
+/// Luminance over black, ITU-R BT.709; exactly the grey value where the three are equal.
+fn luminance([red, green, blue, alpha]: [f32; 4]) -> f32 {
+    let value = if red == green && green == blue { red } else { 0.2126 * red + 0.7152 * green + 0.0722 * blue };
+    value * alpha
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: (f64, f64) = (-1350.0, 150.0);
+
+    fn saved(image: DynamicImage, name: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join(name);
+        image.save(&path).expect("an image written");
+        (folder, path)
+    }
+
+    fn hu(image: DynamicImage) -> Vec<f32> {
+        let (_folder, path) = saved(image, "ä 50%.png");
+        read(&path, WINDOW).expect("an image read").into_raw_vec_and_offset().0
+    }
+
+    #[test]
+    fn grey_rgb_and_rgba_agree() {
+        let grey: image::GrayImage = image::ImageBuffer::from_fn(4, 3, |x, y| image::Luma([(x * 20 + y * 60) as u8]));
+        let grey = DynamicImage::ImageLuma8(grey);
+        let expected = hu(grey.clone());
+        assert_eq!((expected[0], expected.len()), (-1350.0, 12));
+        assert_eq!(hu(DynamicImage::ImageRgb8(grey.to_rgb8())), expected);
+        assert_eq!(hu(DynamicImage::ImageRgba8(grey.to_rgba8())), expected);
+        assert_eq!(hu(DynamicImage::ImageLumaA8(grey.to_luma_alpha8())), expected);
+    }
+
+    #[test]
+    fn sixteen_bits_are_kept() {
+        let grey = image::ImageBuffer::from_fn(2, 1, |x, _| image::Luma([40_000 + x as u16]));
+        let [first, second] = hu(DynamicImage::ImageLuma16(grey))[..] else { panic!("two pixels") };
+        // By hand: one step of 65535 is 1500/65535 HU.
+        assert!((second - first - 1500.0 / 65535.0).abs() < 2e-4, "{first} {second}");
+    }
+
+    #[test]
+    fn transparency_shows_black() {
+        let clear = image::ImageBuffer::from_pixel(1, 1, Rgba([255, 255, 255, 0]));
+        assert_eq!(hu(DynamicImage::ImageRgba8(clear)), [-1350.0]);
+    }
+
+    #[test]
+    fn the_content_decides_not_the_name() {
+        let grey = DynamicImage::ImageLuma8(image::ImageBuffer::from_pixel(8, 8, image::Luma([255])));
+        let (folder, path) = saved(grey, "a.jpg");
+        let renamed = folder.path().join("b.png");
+        std::fs::rename(path, &renamed).expect("renamed");
+        assert!(read(&renamed, WINDOW).is_ok());
+        std::fs::write(&renamed, "this is text").expect("written");
+        let error = read(&renamed, WINDOW).expect_err("text is no image").to_string();
+        assert!(error.contains("b.png") && error.contains("not a readable PNG or JPEG"), "{error}");
+    }
+}

@@ -1,0 +1,189 @@
+//! The lung U-Net: which file may run, and how it runs.
+//!
+//! A TorchScript file is a program. The shipped model is known by its SHA-256; any other runs only if the study, or the
+//! command line, states the file's SHA-256.
+
+use std::path::Path;
+
+use contract::interrupt;
+use ndarray::Array2;
+use sha2::{Digest, Sha256};
+use tch::{CModule, Kind, Tensor};
+
+use crate::error::Error;
+use crate::protocol::SIDE;
+
+/// SHA-256 of the models shipped as `data/models/lung-unet.pt`, in lower-case hex.
+pub const SHIPPED_SHA256: &[&str] = &[];
+
+/// Classes of the model: background, right lung, left lung.
+const CLASSES: i64 = 3;
+
+/// The version of libtorch this crate is built for.
+pub const LIBTORCH: &str = "2.11.0";
+
+/// What to say where a SHA-256 has to be set.
+#[derive(Debug, Clone, Copy)]
+pub enum Trust<'a> {
+    /// `preprocess.model_sha256` of a study.
+    Study(Option<&'a str>),
+    /// `--model-sha256` of a command.
+    Command(Option<&'a str>),
+}
+
+/// A loaded lung model.
+#[derive(Debug)]
+pub struct LungModel {
+    module: CModule,
+    sha256: String,
+    path: std::path::PathBuf,
+}
+
+impl LungModel {
+    /// Loads `path` if it is trusted.
+    ///
+    /// # Errors
+    /// The file is missing, not TorchScript, or neither the shipped model nor the one whose SHA-256 was stated.
+    pub fn load(path: &Path, trust: Trust) -> Result<Self, Error> {
+        let failed = |message: String| Error::Model { path: path.to_owned(), message };
+        let bytes = std::fs::read(path).map_err(|error| {
+            failed(format!("{error}; expected a TorchScript file, data/models/README.md says how to make one"))
+        })?;
+        check_format(&bytes).map_err(failed)?;
+        let sha256 = hex(&Sha256::digest(&bytes));
+        check_trust(&sha256, trust).map_err(failed)?;
+        let mut module = CModule::load_data(&mut bytes.as_slice()).map_err(|error| failed(not_loadable(&error)))?;
+        module.f_set_eval().map_err(|error| failed(not_loadable(&error)))?;
+        Ok(Self { module, sha256, path: path.to_owned() })
+    }
+
+    /// SHA-256 of the model's file.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Labels 0, 1, 2 of prepared slices, (256, 256) each, in forward passes of at most `batch`. `done` hears how many
+    /// more are ready.
+    ///
+    /// # Errors
+    /// The model does not give (N, 3, 256, 256), or the program was interrupted.
+    pub fn labels<'a>(
+        &self,
+        slices: impl IntoIterator<Item = &'a Array2<f32>>,
+        batch: usize,
+        mut done: impl FnMut(usize),
+    ) -> Result<Vec<Array2<u8>>, Error> {
+        let slices: Vec<_> = slices.into_iter().collect();
+        let mut labels = Vec::with_capacity(slices.len());
+        for chunk in slices.chunks(batch.max(1)) {
+            if interrupt::requested() {
+                return Err(Error::Interrupted);
+            }
+            labels.extend(self.forward(chunk)?);
+            done(chunk.len());
+        }
+        Ok(labels)
+    }
+
+    fn forward(&self, slices: &[&Array2<f32>]) -> Result<Vec<Array2<u8>>, Error> {
+        let failed = |message: String| Error::Model { path: self.path.clone(), message };
+        let (count, side) = (slices.len() as i64, SIDE as i64);
+        let values: Vec<f32> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let input = Tensor::from_slice(&values).view([count, 1, side, side]);
+        let logits = tch::no_grad(|| self.module.forward_ts(&[input])).map_err(|error| failed(cannot_run(&error)))?;
+        let (expected, got) = ([count, CLASSES, side, side], logits.size());
+        if got != expected {
+            return Err(failed(format!("expected an output of shape {expected:?}, got {got:?}; it is no lung model")));
+        }
+        let labels = logits.argmax(1, false).to_kind(Kind::Uint8).contiguous(); // (N, 256, 256)
+        let mut bytes = vec![0_u8; slices.len() * SIDE * SIDE];
+        let length = bytes.len();
+        labels.f_copy_data(&mut bytes, length).map_err(|error| failed(cannot_run(&error)))?;
+        let image = |bytes: &[u8]| Array2::from_shape_fn((SIDE, SIDE), |(row, column)| bytes[row * SIDE + column]);
+        Ok(bytes.chunks_exact(SIDE * SIDE).map(image).collect())
+    }
+}
+
+/// The number of CPU threads that a setting means; 0 is all cores.
+pub fn threads(setting: u32) -> usize {
+    match setting {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        fixed => fixed as usize,
+    }
+}
+
+/// A TorchScript file is a zip archive with a `code` folder; PyTorch's own weight files are archives without one.
+fn check_format(bytes: &[u8]) -> Result<(), String> {
+    let advice = "export one with torch.jit.save, or use the shipped data/models/lung-unet.pt";
+    let holds = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+    if !bytes.starts_with(b"PK\x03\x04") {
+        let found = match bytes {
+            [] => "an empty file".to_owned(),
+            [0x80, ..] => "a pickle, probably PyTorch weights".to_owned(),
+            _ if holds(b"\"dtype\"") => "probably a safetensors file, which has weights and no program".to_owned(),
+            _ => format!("a file that starts with \"{}\"", String::from_utf8_lossy(&bytes[..bytes.len().min(8)]).escape_debug()),
+        };
+        return Err(format!("expected TorchScript (a zip archive), found {found}; {advice}"));
+    }
+    if holds(b"/code/") { Ok(()) } else { Err(format!("expected TorchScript, found a zip archive without code; {advice}")) }
+}
+
+fn check_trust(sha256: &str, trust: Trust) -> Result<(), String> {
+    let (stated, key) = match trust {
+        Trust::Study(stated) => (stated, "preprocess.model_sha256"),
+        Trust::Command(stated) => (stated, "--model-sha256"),
+    };
+    match stated {
+        Some(stated) if stated.eq_ignore_ascii_case(sha256) => Ok(()),
+        Some(stated) => Err(format!("its SHA-256 is {sha256}, but {key} is {stated}; the file is not the one expected")),
+        None if SHIPPED_SHA256.contains(&sha256) => Ok(()),
+        None => Err(format!(
+            "it is not the shipped model, and a TorchScript file is a program; if you trust it, set {key} to {sha256}"
+        )),
+    }
+}
+
+fn first_line(error: &tch::TchError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+fn not_loadable(error: &tch::TchError) -> String {
+    format!("libtorch {LIBTORCH} cannot load it: {}", first_line(error))
+}
+
+fn cannot_run(error: &tch::TchError) -> String {
+    format!("it cannot run on an input of shape (N, 1, {SIDE}, {SIDE}): {}", first_line(error))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_torchscript_is_named() {
+        let found = |bytes: &[u8]| check_format(bytes).expect_err("not TorchScript");
+        assert!(found(b"hello world").contains("starts with \"hello wo\""));
+        assert!(found(b"").contains("empty"));
+        assert!(found(b"\x80\x02}q").contains("pickle"));
+        assert!(found(b"PK\x03\x04archive/data.pkl").contains("without code"));
+        assert!(check_format(b"PK\x03\x04m/code/__torch__.py").is_ok());
+    }
+
+    #[test]
+    fn a_foreign_model_needs_its_hash() {
+        let asked = check_trust("abc", Trust::Study(None)).expect_err("not trusted");
+        assert!(asked.contains("set preprocess.model_sha256 to abc"), "{asked}");
+        assert!(check_trust("abc", Trust::Command(Some("abd"))).expect_err("another file").contains("--model-sha256"));
+        assert_eq!(check_trust("abc", Trust::Command(Some("ABC"))), Ok(()));
+    }
+
+    #[test]
+    fn sha256_of_abc() {
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(hex(&Sha256::digest(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,91 @@
+//! Augmentation of image and mask together: flip, rotation, zoom, shift; brightness and contrast of the image alone.
+//!
+//! The draw is a function of (seed, epoch, slice), so order, threads and restarts do not change it.
+
+use contract::config::Train;
+use contract::random;
+use rand::RngExt;
+
+/// One draw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Draw {
+    /// Mirror left and right.
+    pub flip: bool,
+    /// Rotation, radians.
+    pub angle: f32,
+    /// Zoom, above 1 larger.
+    pub zoom: f32,
+    /// Shift in x and y, as a share of the side.
+    pub shift: [f32; 2],
+    /// Added to the pixel in 0..1.
+    pub brightness: f32,
+    /// Factor around the mid grey.
+    pub contrast: f32,
+}
+
+impl Draw {
+    /// Leaves image and mask as they are.
+    pub const IDENTITY: Self =
+        Self { flip: false, angle: 0.0, zoom: 1.0, shift: [0.0; 2], brightness: 0.0, contrast: 1.0 };
+
+    /// The draw for one slice in one epoch.
+    pub fn new(train: &Train, seed: u64, epoch: u32, slice: usize) -> Self {
+        let mut rng = random::stream(seed, "augment", &[u64::from(epoch), slice as u64]);
+        // Every number is drawn whatever the settings, so that switching one off does not shift the others.
+        let mut symmetric = |range: f64| (range * rng.random_range(-1.0..=1.0_f64)) as f32;
+        let angle = symmetric(train.rotate_deg.to_radians());
+        let zoom = 1.0 + symmetric(train.scale);
+        let shift = [symmetric(train.shift), symmetric(train.shift)];
+        let brightness = symmetric(train.brightness);
+        let contrast = 1.0 + symmetric(train.contrast);
+        let flip = rng.random_range(0.0..1.0_f64) < train.flip;
+        Self { flip, angle, zoom, shift, brightness, contrast }
+    }
+
+    fn moves(&self) -> bool {
+        self.flip || self.angle != 0.0 || self.zoom != 1.0 || self.shift != [0.0; 2]
+    }
+
+    /// Where the output pixel (x, y) comes from, in pixels of the source.
+    fn source(&self, x: f32, y: f32, side: usize) -> (f32, f32) {
+        let half = (side as f32 - 1.0) / 2.0;
+        let (dx, dy) = (x - half - self.shift[0] * side as f32, y - half - self.shift[1] * side as f32);
+        let (sin, cos) = self.angle.sin_cos();
+        let (u, v) = ((cos * dx + sin * dy) / self.zoom, (cos * dy - sin * dx) / self.zoom);
+        (half + if self.flip { -u } else { u }, half + v)
+    }
+}
+
+/// Bilinear weights of a point between four pixels; outside the image everything is 0, the window's black.
+#[inline]
+fn sample(pixels: &[u8], side: usize, x: f32, y: f32) -> f32 {
+    let (x0, y0) = (x.floor(), y.floor());
+    let (fx, fy) = (x - x0, y - y0);
+    let at = |x: f32, y: f32| {
+        let inside = x >= 0.0 && y >= 0.0 && x < side as f32 && y < side as f32;
+        if inside { f32::from(pixels[y as usize * side + x as usize]) } else { 0.0 }
+    };
+    let top = at(x0, y0) * (1.0 - fx) + at(x0 + 1.0, y0) * fx;
+    let bottom = at(x0, y0 + 1.0) * (1.0 - fx) + at(x0 + 1.0, y0 + 1.0) * fx;
+    top * (1.0 - fy) + bottom * fy
+}
+
+/// Applies a draw to an image (u8, side x side) and its lung mask (0 or 1), writing the pixel in 0..1 and the share of lung.
+/// `image_out` and `mask_out` have side * side values.
+pub fn apply(draw: &Draw, image: &[u8], mask: &[u8], side: usize, image_out: &mut [f32], mask_out: &mut [f32]) {
+    let tone = |value: f32| ((value / 255.0 - 0.5) * draw.contrast + 0.5 + draw.brightness).clamp(0.0, 1.0);
+    if !draw.moves() {
+        let toned = image_out.iter_mut().zip(image);
+        toned.for_each(|(out, value)| *out = tone(f32::from(*value)));
+        mask_out.iter_mut().zip(mask).for_each(|(out, value)| *out = f32::from(*value));
+        return;
+    }
+    for y in 0..side {
+        for x in 0..side {
+            let (u, v) = draw.source(x as f32, y as f32, side);
+            let at = y * side + x;
+            image_out[at] = tone(sample(image, side, u, v));
+            mask_out[at] = sample(mask, side, u, v);
+        }
+    }
+}

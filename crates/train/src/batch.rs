@@ -1,0 +1,122 @@
+//! Batches: which slices, augmented how, as tensors; prepared ahead on a thread of its own.
+
+use std::sync::mpsc;
+use std::thread::Scope;
+
+use contract::config::Train;
+use contract::random;
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use tch::{Device, Tensor};
+
+use crate::augment::{self, Draw};
+use crate::data::Slices;
+
+/// Batches prepared ahead of the one in use. Two hide the preparation; more only take memory.
+const AHEAD: usize = 2;
+
+/// One batch on the CPU, before it becomes tensors.
+pub struct Batch {
+    /// Positions in the slices.
+    pub positions: Vec<usize>,
+    image: Vec<f32>,
+    mask: Vec<f32>,
+    labels: Vec<i64>,
+    side: usize,
+    channels: usize,
+}
+
+/// One batch on its device.
+pub struct Tensors {
+    /// (N, C, S, S), normalised.
+    pub image: Tensor,
+    /// (N, 1, S, S) share of lung.
+    pub mask: Tensor,
+    /// (N) labels.
+    pub labels: Tensor,
+}
+
+/// How pixels become numbers for the network.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixels {
+    /// Subtracted from the pixel in 0..1.
+    pub mean: f64,
+    /// Divides the difference.
+    pub std: f64,
+    /// 1, or 3 for grey repeated.
+    pub channels: usize,
+}
+
+impl Pixels {
+    /// The settings of a method.
+    pub fn new(train: &Train) -> Self {
+        Self { mean: train.mean, std: train.std, channels: train.channels as usize }
+    }
+}
+
+impl Batch {
+    /// Cuts the slices at `positions` with one draw each.
+    pub fn new(slices: &Slices, positions: Vec<usize>, pixels: Pixels, draw: impl Fn(usize) -> Draw + Sync) -> Self {
+        let area = slices.side * slices.side;
+        let mut image = vec![0.0; positions.len() * area];
+        let mut mask = vec![0.0; positions.len() * area];
+        let jobs = positions.par_iter().zip(image.par_chunks_mut(area)).zip(mask.par_chunks_mut(area));
+        jobs.for_each(|((position, image), mask)| {
+            let slice = &slices.rows[*position];
+            augment::apply(&draw(*position), &slice.image, &slice.lung, slices.side, image, mask);
+            let (mean, scale) = (pixels.mean as f32, (1.0 / pixels.std) as f32);
+            image.iter_mut().for_each(|value| *value = (*value - mean) * scale);
+        });
+        let labels = positions.iter().map(|position| i64::from(slices.rows[*position].label)).collect();
+        Self { positions, image, mask, labels, side: slices.side, channels: pixels.channels }
+    }
+
+    /// Moves the batch to `device`.
+    pub fn tensors(&self, device: Device) -> Tensors {
+        let (n, side) = (self.labels.len() as i64, self.side as i64);
+        let shape = [n, 1, side, side];
+        let image = Tensor::from_slice(&self.image).view(shape).to_device(device);
+        let image = if self.channels == 1 { image } else { image.repeat([1, self.channels as i64, 1, 1]) };
+        Tensors {
+            image: channels_last(&image),
+            mask: Tensor::from_slice(&self.mask).view(shape).to_device(device),
+            labels: Tensor::from_slice(&self.labels).to_device(device),
+        }
+    }
+}
+
+/// The same values with channels innermost in memory, the layout that libtorch's convolutions are fastest in.
+pub fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+/// The batches of one epoch: positions shuffled by (seed, epoch), the last batch smaller.
+pub fn order(train: &[usize], batch_size: usize, seed: u64, epoch: u32) -> Vec<Vec<usize>> {
+    let mut shuffled = train.to_vec();
+    shuffled.sort_unstable();
+    shuffled.shuffle(&mut random::stream(seed, "order", &[u64::from(epoch)]));
+    shuffled.chunks(batch_size).map(<[usize]>::to_vec).collect()
+}
+
+/// Prepares `batches` in order on a thread of `scope`, [`AHEAD`] at most before they are asked for.
+pub fn prefetch<'scope, 'env, F>(
+    scope: &'scope Scope<'scope, 'env>,
+    slices: &'env Slices,
+    batches: Vec<Vec<usize>>,
+    pixels: Pixels,
+    draw: F,
+) -> mpsc::Receiver<Batch>
+where
+    F: Fn(usize) -> Draw + Send + Sync + 'scope,
+{
+    let (sender, receiver) = mpsc::sync_channel(AHEAD);
+    scope.spawn(move || {
+        for positions in batches {
+            // The receiver is gone when the run stops early.
+            if sender.send(Batch::new(slices, positions, pixels, &draw)).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,74 @@
+//! What can go wrong in training.
+
+use std::path::PathBuf;
+
+use contract::config::ConfigError;
+use contract::exit::{Coded, Exit};
+use contract::receipt::TaskError;
+use contract::table::TableError;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{path}, slice {slice_id}: {problem}; run chumoku-preprocess again")]
+    Slice { path: PathBuf, slice_id: String, problem: String },
+    #[error("slice {slice_id} of {folds} is not in {slices}; run chumoku-dataset again")]
+    SliceMissing { slice_id: String, folds: PathBuf, slices: PathBuf },
+    #[error("patient {patient_id} is on both sides of fold {fold} in {path}; run chumoku-dataset again")]
+    Leak { patient_id: String, fold: usize, path: PathBuf },
+    #[error("fold {fold} does not exist in {path}: folds held out are {found}")]
+    NoSuchFold { fold: usize, path: PathBuf, found: String },
+    #[error("method \"{name}\" is not in train.methods ({known})")]
+    NoSuchMethod { name: String, known: String },
+    #[error("fold {fold} leaves no slices to train on in {path}")]
+    NothingToTrain { fold: usize, path: PathBuf },
+    #[error("{path} is not a safetensors file of weights: {problem}")]
+    NotWeights { path: PathBuf, problem: String },
+    #[error("{path} does not fit the network: {problem}")]
+    WrongWeights { path: PathBuf, problem: String },
+    #[error("weights not found: {path}; train first, or give --weights")]
+    NoWeights { path: PathBuf },
+    #[error("device \"{device}\" is not available: {problem}; set train.device=cpu")]
+    Device { device: String, problem: String },
+    #[error(
+        "the loss is {value} in epoch {epoch}, batch {batch} (method {method}): lower train.lr, or look at the slices of \
+         that batch; nothing was written under the run's final name"
+    )]
+    NonFinite { value: f64, epoch: u32, batch: usize, method: String },
+    #[error("stopped after a checkpoint; the same command goes on from there")]
+    Interrupted,
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+}
+
+impl Coded for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Config(error) => error.exit(),
+            Self::Task(error) => error.exit(),
+            Self::NoSuchMethod { .. } => Exit::Config,
+            Self::Table(_) | Self::Slice { .. } | Self::SliceMissing { .. } | Self::NothingToTrain { .. } => Exit::Input,
+            Self::NoSuchFold { .. } => Exit::Input,
+            Self::Leak { .. } => Exit::Audit,
+            Self::NotWeights { .. } | Self::WrongWeights { .. } | Self::NoWeights { .. } | Self::Device { .. } => Exit::Missing,
+            Self::Interrupted => Exit::Interrupted,
+            Self::Io { .. } | Self::NonFinite { .. } | Self::Torch(_) => Exit::Unexpected,
+        }
+    }
+}
+
+impl Error {
+    /// An I/O error with the file it happened at.
+    pub(crate) fn at(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        |source| Self::Io { path: path.to_owned(), source }
+    }
+}

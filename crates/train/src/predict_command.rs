@@ -1,0 +1,65 @@
+//! `chumoku-train predict`: anyone's slices through the weights of a run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use contract::config;
+use contract::layout::CONFIG;
+use serde_json::Value;
+use tch::Tensor;
+
+use crate::abn::Architecture;
+use crate::batch::Pixels;
+use crate::predict::{self, Origin};
+use crate::run::Model;
+use crate::{Error, data, device, weights};
+
+/// Predicts every slice of `slices` with `weights` into `out`. The architecture, channels and classes are read off the weights'
+/// shapes; mean and standard deviation of the pixels off the `config.yaml` beside them, or the defaults.
+///
+/// # Errors
+/// Weights that are missing or do not fit, slices that cannot be read, a device that is not there.
+pub fn run(weights: &Path, slices: &Path, out: &Path, device: &str, threads: u32) -> Result<(), Error> {
+    let device = device::open(device, threads)?;
+    let found = weights::read(weights)?;
+    let (architecture, channels, classes) = shape(&found, weights)?;
+    let model = Model::new(architecture, channels, classes, device);
+    weights::load_into(&model.tensors, &found, weights)?;
+    let settings = settings(weights);
+    let number = |key: &str| settings.pointer(&format!("/train/{key}")).and_then(Value::as_f64);
+    let (Some(mean), Some(std)) = (number("mean"), number("std")) else {
+        let problem = format!("no train.mean and train.std in {CONFIG} beside it or in the defaults");
+        return Err(Error::NotWeights { path: weights.to_owned(), problem });
+    };
+    let pixels = Pixels { mean, std, channels: channels as usize };
+    let slices = data::read_slices(slices, None)?;
+    let all: Vec<usize> = (0..slices.rows.len()).collect();
+    let predictions = predict::predict(&model, &slices, &all, pixels, "predict")?;
+    let integer = |key: &str| settings.get(key).and_then(Value::as_i64).unwrap_or(-1);
+    let origin = Origin {
+        method: settings.get("method").and_then(Value::as_str).unwrap_or("weights").to_owned(),
+        fold: i32::try_from(integer("fold")).unwrap_or(-1),
+        seed: integer("seed"),
+    };
+    predict::write(out, &slices, &predictions, &origin)?;
+    println!("predict: {} slices, {}", predictions.len(), out.display());
+    Ok(())
+}
+
+/// Architecture, input channels and classes of a state dict.
+fn shape(found: &BTreeMap<String, Tensor>, path: &Path) -> Result<(Architecture, i64, i64), Error> {
+    let size = |name: &str, axis: usize| {
+        let missing = || Error::WrongWeights { path: path.to_owned(), problem: format!("missing: {name}") };
+        found.get(name).and_then(|tensor| tensor.size().get(axis).copied()).ok_or_else(missing)
+    };
+    let architecture =
+        if found.contains_key("att_conv.weight") { Architecture::Abn } else { Architecture::ResNet18 };
+    Ok((architecture, size("conv1.weight", 1)?, size("fc.weight", 0)?))
+}
+
+/// The run's `config.yaml`, or the defaults where there is none.
+fn settings(weights: &Path) -> Value {
+    let beside = weights.with_file_name(CONFIG);
+    let text = std::fs::read_to_string(beside).unwrap_or_else(|_| config::DEFAULTS.to_owned());
+    config::from_yaml(&text)
+}
