@@ -56,7 +56,7 @@ impl std::error::Error for AuditError {}
 impl fmt::Display for AuditError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = |finding: &Finding| {
-            format!("{} {}: {}", finding.offenders.len(), finding.what, some_of(finding.offenders.clone()))
+            format!("{} ({}): {}", finding.what, finding.offenders.len(), some_of(finding.offenders.clone()))
         };
         let all: Vec<String> = self.findings.iter().map(one).collect();
         write!(formatter, "audit failed: {}", all.join("; "))
@@ -79,10 +79,12 @@ pub fn images_have_one_label(slices: &[Slice]) -> Result<(), AuditError> {
 /// # Errors
 /// At least one audit fails; every one that does is in the error.
 pub fn check(rows: &[Row], classes: &[String], held_out: usize) -> Result<Vec<String>, AuditError> {
-    let patients = rows.iter().map(|row| (row.patient_id.clone(), row.fold, format!("{} in fold {}", row.patient_id, row.fold)));
+    let patients =
+        rows.iter().map(|row| (row.patient_id.clone(), row.fold, format!("{} in fold {}", row.patient_id, row.fold)));
     let place = |row: &Row| format!("{} (patient {}, fold {})", row.slice_id, row.patient_id, row.fold);
     let images = rows.iter().map(|row| (row.image.clone(), row.fold, place(row)));
-    let labels = rows.iter().map(|row| (row.image.clone(), row.label, format!("{} (label {})", row.slice_id, row.label)));
+    let labels =
+        rows.iter().map(|row| (row.image.clone(), row.label, format!("{} (label {})", row.slice_id, row.label)));
     let findings = [
         Finding::new("patients in two folds", conflicts(patients)),
         Finding::new("images in two folds", conflicts(images)),
@@ -100,15 +102,15 @@ fn conflicts<V: Ord>(rows: impl Iterator<Item = (String, V, String)>) -> Vec<Str
         found.entry(key).or_default().entry(value).or_insert(words);
     }
     let several = found.into_values().filter(|values| values.len() > 1);
-    let mut all: Vec<String> =
-        several.map(|values| values.into_values().collect::<Vec<_>>().join(" = ")).collect();
+    let mut all: Vec<String> = several.map(|values| values.into_values().collect::<Vec<_>>().join(" = ")).collect();
     all.sort();
     all
 }
 
 fn missing_classes(rows: &[Row], classes: &[String], held_out: usize) -> Vec<String> {
     let present: BTreeSet<(i32, i32)> = rows.iter().map(|row| (row.fold, row.label)).collect();
-    let has = |label: i32, side: &dyn Fn(i32) -> bool| present.iter().any(|(fold, found)| *found == label && side(*fold));
+    let has =
+        |label: i32, side: &dyn Fn(i32) -> bool| present.iter().any(|(fold, found)| *found == label && side(*fold));
     let mut missing = Vec::new();
     for fold in 0..i32::try_from(held_out).unwrap_or(i32::MAX) {
         for (label, class) in (0..).zip(classes) {
@@ -186,7 +188,10 @@ mod tests {
     #[test]
     fn a_patient_in_two_folds_fails() {
         let found = finding(row("s4", "p0", 0, 1, "i4"));
-        assert_eq!((found.what.as_str(), found.offenders), ("patients in two folds", vec!["p0 in fold 0 = p0 in fold 1".to_owned()]));
+        assert_eq!(
+            (found.what.as_str(), found.offenders),
+            ("patients in two folds", vec!["p0 in fold 0 = p0 in fold 1".to_owned()])
+        );
     }
 
     #[test]
@@ -199,13 +204,19 @@ mod tests {
     #[test]
     fn an_image_with_two_labels_fails() {
         let found = finding(row("s4", "p4", 1, 0, "i0"));
-        assert_eq!((found.what.as_str(), found.offenders), ("images with two labels", vec!["s0 (label 0) = s4 (label 1)".to_owned()]));
+        assert_eq!(
+            (found.what.as_str(), found.offenders),
+            ("images with two labels", vec!["s0 (label 0) = s4 (label 1)".to_owned()])
+        );
     }
 
     #[test]
     fn a_missing_class_fails_on_either_side() {
         let error = audit(&good()[..3], 2).unwrap_err();
-        assert_eq!(error.findings[0].offenders, ["covid in the training side of fold 0", "covid in the test side of fold 1"]);
+        assert_eq!(
+            error.findings[0].offenders,
+            ["covid in the training side of fold 0", "covid in the test side of fold 1"]
+        );
     }
 
     #[test]
@@ -223,7 +234,7 @@ mod tests {
             [0, 1].map(|fold| row(&format!("t{at}-{fold}"), &patient, 0, fold, &format!("j{at}-{fold}")))
         });
         let text = audit(&good().into_iter().chain(more).collect::<Vec<_>>(), 2).unwrap_err().to_string();
-        assert!(text.starts_with("audit failed: 7 patients in two folds: q0 in fold 0"), "{text}");
+        assert!(text.starts_with("audit failed: patients in two folds (7): q0 in fold 0"), "{text}");
         assert!(text.ends_with("q4 in fold 0 = q4 in fold 1 and 2 more"), "{text}");
     }
 }

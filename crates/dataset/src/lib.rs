@@ -50,10 +50,8 @@ fn make(config: &Config, slices: &[Slice], folder: &Path, config_hash: &str) -> 
     for warning in audit::check(&rows, &config.classes, held_out)? {
         eprintln!("warning: {warning}");
     }
-    let pairs = [
-        (metadata::CLASSES, config.values["classes"].to_string()),
-        (metadata::CONFIG_HASH, config_hash.to_owned()),
-    ];
+    let pairs =
+        [(metadata::CLASSES, config.values["classes"].to_string()), (metadata::CONFIG_HASH, config_hash.to_owned())];
     folds::write(folder, &rows, held_out, &pairs)?;
     tally::write(folder, &Summary::of(&rows, held_out)?, &config.classes)?;
     let again = folds::read_back(folder, &rows, held_out)?;

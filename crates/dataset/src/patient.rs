@@ -44,7 +44,8 @@ pub fn patients(slices: &[Slice], classes: &[String]) -> Result<Vec<Patient>, Er
         }
         *count += 1;
     }
-    let patient = |(id, (first, slices)): (&str, (&Slice, usize))| Patient { id: id.to_owned(), label: first.label, slices };
+    let patient =
+        |(id, (first, slices)): (&str, (&Slice, usize))| Patient { id: id.to_owned(), label: first.label, slices };
     Ok(found.into_iter().map(patient).collect())
 }
 
@@ -62,7 +63,8 @@ fn two_labels(first: &Slice, second: &Slice, classes: &[String]) -> Error {
 /// Unites patients that share an identical image, directly or through others. Sorted by the first patient of each.
 /// All patients of a group have one label, because no image has two (see [`crate::audit::images_have_one_label`]).
 pub fn groups(patients: &[Patient], slices: &[Slice]) -> Vec<Group> {
-    let index: BTreeMap<&str, usize> = patients.iter().enumerate().map(|(at, patient)| (patient.id.as_str(), at)).collect();
+    let index: BTreeMap<&str, usize> =
+        patients.iter().enumerate().map(|(at, patient)| (patient.id.as_str(), at)).collect();
     let mut parent: Vec<usize> = (0..patients.len()).collect();
     let mut owner: BTreeMap<&str, usize> = BTreeMap::new();
     for slice in slices {
@@ -155,7 +157,9 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].patients.join(" "), found[0].slices), ("P1 P3 P4".to_owned(), 4));
         assert_eq!((found[1].patients.join(" "), found[1].slices), ("P2".to_owned(), 1));
-        assert!(united(&found).unwrap().contains("3 patients share identical images and are kept together in 1 groups"));
+        assert!(
+            united(&found).unwrap().contains("3 patients share identical images and are kept together in 1 groups")
+        );
     }
 
     #[test]

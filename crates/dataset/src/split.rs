@@ -193,8 +193,8 @@ mod tests {
     fn a_case_worked_by_hand() {
         // One class, 2 folds, slices 9 8 | 5 4 | 1: powers of two 8 8 4 4 1 fix the rounds whatever the shuffle.
         // 9 -> 0, 8 -> 1; 5 -> 1 (fewest slices), 4 -> 0; 13 against 13, so 1 -> 0.
-        let groups = [("a", 5), ("b", 9), ("c", 1), ("d", 8), ("e", 4)]
-            .map(|(id, slices)| alone(id.to_owned(), 0, slices));
+        let groups =
+            [("a", 5), ("b", 9), ("c", 1), ("d", 8), ("e", 4)].map(|(id, slices)| alone(id.to_owned(), 0, slices));
         for seed in 0..20 {
             let drawn: Vec<usize> = draw(&groups, 2, seed).into_values().collect();
             assert_eq!(drawn, [1, 0, 0, 1, 0]);
@@ -211,7 +211,8 @@ mod tests {
     #[test]
     fn the_papers_patients_divide_evenly() {
         // PAPER: 119 COVID-19 and 227 common; in 3 folds that is 39.67 and 75.67 a fold, 115.33 together.
-        let class = |label, count| (0..count).map(move |at| alone(format!("{label}-{at:03}"), label, 1 + (at * 7) % 90));
+        let class =
+            |label, count| (0..count).map(move |at| alone(format!("{label}-{at:03}"), label, 1 + (at * 7) % 90));
         let groups: Vec<Group> = class(0, 227).chain(class(1, 119)).collect();
         let drawn = draw(&groups, 3, 0);
         for (label, expected) in [(Some(0), [75, 76, 76]), (Some(1), [39, 40, 40]), (None, [115, 115, 116])] {

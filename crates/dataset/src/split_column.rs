@@ -36,7 +36,12 @@ pub fn read(path: &Path, split: &str, val: SplitVal, slices: &[Slice]) -> Result
         .sort([column::SLICE_ID], SortMultipleOptions::default())
         .collect()?;
     let (ids, rows) = (joined.column(column::SLICE_ID)?.str()?, joined.column(ROW)?.idx()?);
-    let lost: Vec<String> = ids.iter().zip(rows.iter()).filter(|(_, row)| row.is_none()).filter_map(|(id, _)| id.map(str::to_owned)).collect();
+    let lost: Vec<String> = ids
+        .iter()
+        .zip(rows.iter())
+        .filter(|(_, row)| row.is_none())
+        .filter_map(|(id, _)| id.map(str::to_owned))
+        .collect();
     if !lost.is_empty() {
         return Err(failed(format!("no row for {}; run preprocess again after changing the manifest", some_of(lost))));
     }
@@ -108,7 +113,10 @@ mod tests {
     #[test]
     fn rows_meet_slices_by_path() {
         let folds = read_text(GOOD, SplitVal::Train).unwrap();
-        assert_eq!(folds.into_iter().collect::<Vec<_>>(), [("s0".to_owned(), 1), ("s1".to_owned(), 0), ("s2".to_owned(), 1)]);
+        assert_eq!(
+            folds.into_iter().collect::<Vec<_>>(),
+            [("s0".to_owned(), 1), ("s1".to_owned(), 0), ("s2".to_owned(), 1)]
+        );
         let folds = read_text(GOOD, SplitVal::Drop).unwrap();
         assert_eq!(folds.into_keys().collect::<Vec<_>>(), ["s0", "s1"]);
     }
@@ -117,7 +125,10 @@ mod tests {
     fn faults_are_named() {
         let cases = [
             ("path,label\na.png,0\n", "no column \"split\" (found: path, label)"),
-            ("path,split\na.png,train\n\"dir/b, 1.png\",Test\nc.png,train\n", "line 3: column \"split\": expected train, val or test, got \"Test\""),
+            (
+                "path,split\na.png,train\n\"dir/b, 1.png\",Test\nc.png,train\n",
+                "line 3: column \"split\": expected train, val or test, got \"Test\"",
+            ),
             ("path,split\na.png,train\n\"dir/b, 1.png\",\nc.png,train\n", "got \"\""),
             ("path,split\na.png,train\nc.png,train\n", "no row for s1"),
             ("path,split\na.png,train\na.png,test\n\"dir/b, 1.png\",test\nc.png,train\n", "twice"),

@@ -39,7 +39,8 @@ pub fn read(path: &Path, patients: &[Patient]) -> Result<BTreeMap<String, usize>
     let some = |ids: Vec<&str>| crate::audit::some_of(ids.into_iter().map(str::to_owned).collect());
     let unknown: Vec<&str> = difference(&named, &known);
     if !unknown.is_empty() {
-        let message = format!("patients that slices.parquet does not have: {}; are these the pseudonyms?", some(unknown));
+        let message =
+            format!("patients that slices.parquet does not have: {}; are these the pseudonyms?", some(unknown));
         return Err(failed(message));
     }
     let missing: Vec<&str> = difference(&known, &named);
@@ -64,11 +65,11 @@ fn leaks(splits: &[Split]) -> Result<(), AuditError> {
     for (fold, split) in splits.iter().enumerate() {
         let train: BTreeSet<&String> = split.train.iter().collect();
         let both = split.val.iter().filter(|id| train.contains(id)).cloned().collect();
-        findings.extend(Finding::new(&format!("in train and val of fold {fold} of the splits file"), both));
+        findings.extend(Finding::new(&format!("patients in train and val of fold {fold} of the splits file"), both));
     }
     let mut seen = BTreeSet::new();
     let twice = splits.iter().flat_map(|split| &split.val).filter(|id| !seen.insert(*id)).cloned().collect();
-    findings.extend(Finding::new("held out more than once by the splits file", twice));
+    findings.extend(Finding::new("patients held out more than once by the splits file", twice));
     AuditError::of(findings)
 }
 
@@ -112,7 +113,8 @@ mod tests {
 
     #[test]
     fn val_lists_are_folds() {
-        let text = r#"[{"train":["c","b"],"val":["a"]},{"train":["a","b"],"val":["c"]},{"train":["a","c"],"val":["b"]}]"#;
+        let text =
+            r#"[{"train":["c","b"],"val":["a"]},{"train":["a","b"],"val":["c"]},{"train":["a","c"],"val":["b"]}]"#;
         let folds = read_text(text).unwrap();
         assert_eq!(folds.into_values().collect::<Vec<_>>(), [0, 2, 1]);
     }
@@ -133,7 +135,11 @@ mod tests {
             (r#"[{"train":["a"],"val":["c"]}]"#, Exit::Input, "no fold names: b"),
             (r#"[{"train":["a","b"],"val":["c","a"]}]"#, Exit::Audit, "in train and val of fold 0"),
             (r#"[{"train":["c"],"val":["a","b"]},{"train":["a"],"val":["c","b"]}]"#, Exit::Audit, "more than once"),
-            (r#"[{"train":["b","c"],"val":["a"]},{"train":["a","b"],"val":["c"]}]"#, Exit::Input, "no fold holds out: b"),
+            (
+                r#"[{"train":["b","c"],"val":["a"]},{"train":["a","b"],"val":["c"]}]"#,
+                Exit::Input,
+                "no fold holds out: b",
+            ),
             (r#"[{"train":["c"],"val":["a","b"]},{"train":["a"],"val":["c"]}]"#, Exit::Input, "val of fold 1: b"),
         ];
         for (text, exit, part) in cases {

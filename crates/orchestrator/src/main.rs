@@ -1,1 +1,39 @@
-fn main() {}
+//! `chumoku`: runs a study's stages, and checks the installation.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use orchestrator::{Error, RunArgs};
+
+/// Attention branch networks supervised by lung masks, from CT to an honest comparison
+#[derive(Parser)]
+#[command(name = "chumoku", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a study: what is unchanged is skipped, the rest says why it runs
+    Run(RunArgs),
+    /// Check programs, libtorch, model, memory and disk
+    Doctor,
+}
+
+fn main() -> ExitCode {
+    let Args { command } = Args::parse();
+    contract::interrupt::install();
+    contract::cli::finish(dispatch(&command))
+}
+
+fn dispatch(command: &Command) -> Result<(), Error> {
+    // The stage programs lie beside this one.
+    let own = std::env::current_exe().map_err(|source| Error::Io { path: PathBuf::from("chumoku"), source })?;
+    let folder = own.parent().unwrap_or(&own).to_owned();
+    match command {
+        Command::Run(args) => orchestrator::run(args, &folder),
+        Command::Doctor => orchestrator::doctor::run(&folder),
+    }
+}

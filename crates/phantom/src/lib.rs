@@ -6,18 +6,24 @@
 mod abdomen;
 mod body;
 mod bones;
+pub mod cohort;
+pub mod dicom;
 mod disease;
+mod error;
 mod field;
 mod patient;
+pub mod preview;
 mod section;
 mod shape;
 mod slice;
+pub mod study;
 mod surroundings;
 mod tissue;
 mod vessels;
 
 pub use body::{Body, Padding, Pose};
 pub use disease::{Disease, Lesion, Traits};
+pub use error::Error;
 pub use patient::{Patient, PatientSpec, generate};
 pub use section::{LEFT, RIGHT, Section};
 pub use slice::{Slice, slice};

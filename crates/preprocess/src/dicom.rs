@@ -16,12 +16,8 @@ use crate::error::Error;
 use crate::geometry::{Affine, Axial, Plane, dot};
 
 /// The plane assumed of a slice that does not state its own.
-const UNSTATED: Plane = Plane {
-    position: [0.0; 3],
-    along_row: [1.0, 0.0, 0.0],
-    along_column: [0.0, 1.0, 0.0],
-    spacing_mm: [1.0, 1.0],
-};
+const UNSTATED: Plane =
+    Plane { position: [0.0; 3], along_row: [1.0, 0.0, 0.0], along_column: [0.0, 1.0, 0.0], spacing_mm: [1.0, 1.0] };
 
 /// The header of one slice.
 #[derive(Debug, Clone)]
@@ -55,15 +51,13 @@ pub struct Series {
     pub slices: Vec<Header>,
 }
 
-/// Files or series that are no CT of their own, with the reason.
+/// A DICOM file that is left out.
 #[derive(Debug, Clone)]
 pub struct Skipped {
     /// PatientID.
     pub patient: String,
-    /// The first of the files, relative to the folder that was scanned.
+    /// The file, relative to the folder that was scanned.
     pub file: PathBuf,
-    /// How many files.
-    pub files: usize,
     /// Such as `localizer`.
     pub reason: &'static str,
 }
@@ -112,7 +106,7 @@ impl Scan {
     /// What there is besides CT, for messages.
     pub fn describe(&self) -> String {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        self.skipped.iter().for_each(|skipped| *counts.entry(skipped.reason).or_default() += skipped.files);
+        self.skipped.iter().for_each(|skipped| *counts.entry(skipped.reason).or_default() += 1);
         let mut parts: Vec<String> =
             counts.iter().map(|(reason, files)| format!("{files} DICOM files skipped as {reason}")).collect();
         parts.push(format!("{} files that are not DICOM", self.other_files));
@@ -209,12 +203,11 @@ fn numbers(object: &DefaultDicomObject, tag: Tag) -> Option<Vec<f64>> {
 fn group(headers: Vec<Header>) -> Result<Scan, Error> {
     type Stack = ((usize, usize), [i64; 6]);
     let mut series: BTreeMap<(String, String), BTreeMap<Stack, Vec<Header>>> = BTreeMap::new();
-    let mut left_out: BTreeMap<(String, String, &'static str), Vec<PathBuf>> = BTreeMap::new();
+    let mut scan = Scan::default();
     let mut seen = BTreeMap::new();
     for header in headers {
-        let (patient, uid) = (header.patient.clone(), header.series.clone());
         if let Err(reason) = header.kind {
-            left_out.entry((patient, uid, reason)).or_default().push(header.file);
+            scan.skipped.push(header.into_skipped(reason));
             continue;
         }
         if header.frames > 1 {
@@ -224,28 +217,21 @@ fn group(headers: Vec<Header>) -> Result<Scan, Error> {
         let unique = header.instance_uid.is_empty() || seen.insert(header.instance_uid.clone(), ()).is_none();
         if unique {
             let stack = (header.shape, direction_key(&header.plane));
-            series.entry((patient, uid)).or_default().entry(stack).or_default().push(header);
+            let series = series.entry((header.patient.clone(), header.series.clone())).or_default();
+            series.entry(stack).or_default().push(header);
         } else {
-            left_out.entry((patient, uid, "duplicate")).or_default().push(header.file);
+            scan.skipped.push(header.into_skipped("duplicate"));
         }
     }
-    let mut scan = Scan::default();
     for ((patient, uid), stacks) in series {
         let mut stacks: Vec<Vec<Header>> = stacks.into_values().collect();
         stacks.sort_by_key(|stack| std::cmp::Reverse(stack.len()));
         let mut stacks = stacks.into_iter();
         let slices = sorted(stacks.next().unwrap_or_default());
-        for header in stacks.flatten() {
-            left_out.entry((patient.clone(), uid.clone(), "other_stack_of_series")).or_default().push(header.file);
-        }
+        scan.skipped.extend(stacks.flatten().map(|header| header.into_skipped("other_stack_of_series")));
         scan.series.push(Series { patient, uid, slices });
     }
-    scan.skipped = left_out.into_iter().map(|((patient, _, reason), files)| skipped(patient, files, reason)).collect();
     Ok(scan)
-}
-
-fn skipped(patient: String, files: Vec<PathBuf>, reason: &'static str) -> Skipped {
-    Skipped { patient, files: files.len(), file: files.into_iter().min().unwrap_or_default(), reason }
 }
 
 /// Directions rounded to a tenth, so that slices of one stack agree whatever the digits written.
@@ -261,32 +247,39 @@ fn sorted(mut slices: Vec<Header>) -> Vec<Header> {
     let by_position = slices.iter().all(|slice| slice.has_position);
     let normal = slices.first().map_or([0.0, 0.0, 1.0], |slice| slice.plane.normal());
     let depth = |slice: &Header| if by_position { dot(slice.plane.position, normal) } else { 0.0 };
-    slices.sort_by(|a, b| {
-        depth(a).total_cmp(&depth(b)).then(a.number.cmp(&b.number)).then_with(|| a.file.cmp(&b.file))
-    });
+    slices
+        .sort_by(|a, b| depth(a).total_cmp(&depth(b)).then(a.number.cmp(&b.number)).then_with(|| a.file.cmp(&b.file)));
     slices
 }
 
-/// Leaves out series that do not show axial slices, and derived ones (reformats, projections) of patients who have an original.
+/// Leaves out derived series (reformats, projections) of patients who have an original one.
 fn drop_derived(scan: &mut Scan) {
     let originals: Vec<String> =
         scan.series.iter().filter(|series| !series.is_derived()).map(|series| series.patient.clone()).collect();
     let has_original = |patient: &String| originals.binary_search(patient).is_ok();
-    let (keep, drop): (Vec<Series>, Vec<Series>) =
-        std::mem::take(&mut scan.series).into_iter().partition(|series| !(series.is_derived() && has_original(&series.patient)));
+    let (keep, drop): (Vec<Series>, Vec<Series>) = std::mem::take(&mut scan.series)
+        .into_iter()
+        .partition(|series| !(series.is_derived() && has_original(&series.patient)));
     scan.series = keep;
-    scan.skipped.extend(drop.into_iter().map(|series| series.into_skipped("derived")));
+    scan.skipped.extend(drop.into_iter().flat_map(|series| series.into_skipped("derived")));
+}
+
+impl Header {
+    fn into_skipped(self, reason: &'static str) -> Skipped {
+        Skipped { patient: self.patient, file: self.file, reason }
+    }
 }
 
 impl Series {
     fn is_derived(&self) -> bool {
-        let derived = |slice: &Header| slice.kind.as_ref().is_ok_and(|parts| parts.first().is_some_and(|part| part == "DERIVED"));
+        let derived =
+            |slice: &Header| slice.kind.as_ref().is_ok_and(|parts| parts.first().is_some_and(|part| part == "DERIVED"));
         self.slices.iter().all(derived)
     }
 
-    /// The series as one that was left out.
-    pub fn into_skipped(self, reason: &'static str) -> Skipped {
-        skipped(self.patient, self.slices.into_iter().map(|slice| slice.file).collect(), reason)
+    /// The files of a series that is left out.
+    pub fn into_skipped(self, reason: &'static str) -> impl Iterator<Item = Skipped> {
+        self.slices.into_iter().map(move |slice| slice.into_skipped(reason))
     }
 
     /// Position of each slice along the normal of the first, mm; `None` without ImagePositionPatient.

@@ -135,7 +135,12 @@ pub struct Axial {
 impl Axial {
     /// True if the slices along voxel axis k are the axial ones.
     pub fn slices_are_axial(&self) -> bool {
-        self.axes[0] == 2
+        self.slice_axis() == 2
+    }
+
+    /// The voxel axis that runs from slice to slice.
+    pub fn slice_axis(&self) -> usize {
+        self.axes[0]
     }
 
     /// A volume (i, j, k) as axial slices (slice, row, column).

@@ -20,15 +20,13 @@ pub const AIR_HU: f32 = -1024.0;
 /// # Errors
 /// The file is truncated or corrupt, its pixels are coded in a way that is not supported, or do not fill the image.
 pub fn read(path: &Path) -> Result<Array2<f32>, Error> {
-    let mut object =
-        open_file(path).map_err(|error| Error::file(path, "truncated or corrupt DICOM file", &error))?;
+    let mut object = open_file(path).map_err(|error| Error::file(path, "truncated or corrupt DICOM file", &error))?;
     add_high_bit(&mut object);
     let pixels = object
         .decode_pixel_data()
         .map_err(|error| Error::file(path, "pixels cannot be decoded (truncated, or an unsupported coding)", &error))?;
-    let options = ConvertOptions::new()
-        .with_modality_lut(ModalityLutOption::Default)
-        .with_voi_lut(VoiLutOption::Identity);
+    let options =
+        ConvertOptions::new().with_modality_lut(ModalityLutOption::Default).with_voi_lut(VoiLutOption::Identity);
     let mut values: Vec<f32> = pixels
         .to_vec_with_options(&options)
         .map_err(|error| Error::file(path, "pixels cannot be converted to HU", &error))?;

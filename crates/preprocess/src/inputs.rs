@@ -46,15 +46,13 @@ pub struct Series {
     pub voxel_mm3: Option<f64>,
 }
 
-/// A series or file that was left out before anything was segmented.
+/// A file that was left out before anything was segmented.
 #[derive(Debug, Clone)]
 pub struct LeftOut {
     /// The patient's id in the outputs.
     pub patient_id: String,
-    /// The first file.
+    /// The file, as in [`SliceFile::source`].
     pub source: String,
-    /// How many files.
-    pub files: usize,
     /// Why.
     pub reason: &'static str,
 }
@@ -78,11 +76,8 @@ impl SliceFile {
     pub fn read(&self) -> Result<Array2<f32>, Error> {
         match &self.kind {
             Kind::Dicom(axial) => Ok(axial.turn_slice(hounsfield::read(&self.path)?)),
-            Kind::Image { range_hu, manifest, row } => images::read(&self.path, *range_hu).map_err(|error| Error::Row {
-                path: manifest.clone(),
-                row: *row,
-                message: error.to_string(),
-            }),
+            Kind::Image { range_hu, manifest, row } => images::read(&self.path, *range_hu)
+                .map_err(|error| Error::Row { path: manifest.clone(), row: *row, message: error.to_string() }),
         }
     }
 }
@@ -110,7 +105,9 @@ impl Naming {
             _ if raw.is_empty() => Err(failed("the id is empty; slices of a patient must share one PatientID")),
             Self::Keyed(key) => Ok(key.pseudonym("patient", raw)),
             Self::Keep if raw.contains(['/', '\\']) || raw.chars().any(char::is_control) || raw.starts_with('.') => {
-                Err(failed("an id with a path separator or control character cannot be kept; use preprocess.pseudonyms: keyed"))
+                Err(failed(
+                    "an id with a path separator or control character cannot be kept; use preprocess.pseudonyms: keyed",
+                ))
             }
             Self::Keep => Ok(raw.to_owned()),
         }
@@ -190,12 +187,16 @@ fn of_dicom(config: &Config, naming: &Naming) -> Result<Inputs, Error> {
     let scan = dicom::scan(&folder)?;
     let mut inputs = Inputs::default();
     if scan.other_files > 0 {
-        inputs.notes.push(format!("{} files in {} are not DICOM and were passed over", scan.other_files, folder.display()));
+        inputs.notes.push(format!(
+            "{} files in {} are not DICOM and were passed over",
+            scan.other_files,
+            folder.display()
+        ));
     }
     let mut left_out = scan.skipped;
     for series in scan.series {
         if !series.axial().slices_are_axial() {
-            left_out.push(series.into_skipped("not_axial"));
+            left_out.extend(series.into_skipped("not_axial"));
             continue;
         }
         let label = labels.label(&series.patient).ok_or_else(|| Error::Patient {
@@ -211,7 +212,7 @@ fn of_dicom(config: &Config, naming: &Naming) -> Result<Inputs, Error> {
     for skipped in left_out {
         let patient_id = naming.patient(&skipped.patient).unwrap_or_default();
         let source = naming.source(&skipped.file.to_string_lossy(), &skipped.patient, &patient_id);
-        inputs.left_out.push(LeftOut { patient_id, source, files: skipped.files, reason: skipped.reason });
+        inputs.left_out.push(LeftOut { patient_id, source, reason: skipped.reason });
     }
     let found: std::collections::BTreeSet<_> = inputs.series.iter().map(|series| series.patient_id.clone()).collect();
     let named = labels.names().filter_map(|name| naming.patient(name).ok());

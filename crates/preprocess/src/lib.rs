@@ -1,1 +1,50 @@
-//! Stub.
+//! CT to lung masks to windowed slices: the first stage, and the one-shot segmentation of a volume.
+//!
+//! [`protocol`], [`cleanup`], [`window`], [`morphology`], [`geometry`] and [`lungs`] are pure functions of arrays;
+//! [`dicom`], [`hounsfield`], [`images`], [`labels`] and [`nifti_io`] read; [`model`] runs the network; [`stage`] and
+//! [`segment`] put them together.
+
+pub mod cleanup;
+pub mod dicom;
+pub mod error;
+pub mod geometry;
+pub mod hounsfield;
+pub mod images;
+pub mod inputs;
+pub mod labels;
+pub mod lungs;
+pub mod model;
+pub mod morphology;
+pub mod nifti_io;
+pub mod overlay;
+pub mod protocol;
+pub mod segment;
+pub mod slices;
+pub mod stage;
+pub mod unet;
+pub mod unet_training;
+pub mod window;
+
+use contract::cli::{self, StageArgs, Start};
+use contract::plan;
+
+pub use error::Error;
+
+/// Runs the stage of a study, unless its output is up to date, and prints what it did.
+///
+/// # Errors
+/// See [`stage::process`]; nothing is left under the output's name then.
+pub fn run(args: &StageArgs) -> Result<(), Error> {
+    let config = args.load()?;
+    let mut summary = None;
+    cli::run_task(&plan::preprocess(&config), args.force, Start::Fresh, |folder| {
+        let done = stage::process(&config, folder.path())?;
+        let environment = done.environment.clone();
+        summary = Some(done);
+        Ok::<_, Error>(environment)
+    })?;
+    if let Some(summary) = summary {
+        print!("{summary}");
+    }
+    Ok(())
+}

@@ -1,1 +1,45 @@
-fn main() {}
+//! The program `chumoku-preprocess`.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use contract::cli::StageArgs;
+use preprocess::segment::SegmentArgs;
+use preprocess::unet_training::TrainUnetArgs;
+use preprocess::{Error, segment, unet_training};
+
+/// CT to Hounsfield units to lung masks to windowed slices.
+#[derive(Debug, Parser)]
+#[command(name = "chumoku-preprocess", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    stage: Option<StageArgs>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Segment the lungs of one CT volume or image
+    Segment(SegmentArgs),
+    /// Train the lung U-Net on synthetic CT and export it
+    TrainUnet(TrainUnetArgs),
+}
+
+fn run(arguments: Arguments) -> Result<(), Error> {
+    match (arguments.command, arguments.stage) {
+        (Some(Command::Segment(args)), _) => segment::run(&args),
+        (Some(Command::TrainUnet(args)), _) => Ok(unet_training::run(&args)?),
+        (None, Some(args)) => preprocess::run(&args),
+        (None, None) => Err(Error::Usage(format!(
+            "give --config STUDY.yaml or a command\n\n{}",
+            Arguments::command().render_usage()
+        ))),
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    contract::interrupt::install();
+    contract::cli::finish(run(arguments))
+}

@@ -121,11 +121,18 @@ fn check_format(bytes: &[u8]) -> Result<(), String> {
             [] => "an empty file".to_owned(),
             [0x80, ..] => "a pickle, probably PyTorch weights".to_owned(),
             _ if holds(b"\"dtype\"") => "probably a safetensors file, which has weights and no program".to_owned(),
-            _ => format!("a file that starts with \"{}\"", String::from_utf8_lossy(&bytes[..bytes.len().min(8)]).escape_debug()),
+            _ => format!(
+                "a file that starts with \"{}\"",
+                String::from_utf8_lossy(&bytes[..bytes.len().min(8)]).escape_debug()
+            ),
         };
         return Err(format!("expected TorchScript (a zip archive), found {found}; {advice}"));
     }
-    if holds(b"/code/") { Ok(()) } else { Err(format!("expected TorchScript, found a zip archive without code; {advice}")) }
+    if holds(b"/code/") {
+        Ok(())
+    } else {
+        Err(format!("expected TorchScript, found a zip archive without code; {advice}"))
+    }
 }
 
 fn check_trust(sha256: &str, trust: Trust) -> Result<(), String> {
@@ -135,7 +142,9 @@ fn check_trust(sha256: &str, trust: Trust) -> Result<(), String> {
     };
     match stated {
         Some(stated) if stated.eq_ignore_ascii_case(sha256) => Ok(()),
-        Some(stated) => Err(format!("its SHA-256 is {sha256}, but {key} is {stated}; the file is not the one expected")),
+        Some(stated) => {
+            Err(format!("its SHA-256 is {sha256}, but {key} is {stated}; the file is not the one expected"))
+        }
         None if SHIPPED_SHA256.contains(&sha256) => Ok(()),
         None => Err(format!(
             "it is not the shipped model, and a TorchScript file is a program; if you trust it, set {key} to {sha256}"

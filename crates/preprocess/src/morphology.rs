@@ -62,8 +62,7 @@ pub fn fill_holes(mask: &Array2<bool>, connectivity: Connectivity) -> Array2<boo
     let (rows, columns) = mask.dim();
     let mut outside = Array2::from_elem(mask.dim(), false);
     let border = |(row, column): (usize, usize)| row == 0 || column == 0 || row + 1 == rows || column + 1 == columns;
-    let mut open: Vec<_> =
-        mask.indexed_iter().filter(|(at, set)| !**set && border(*at)).map(|(at, _)| at).collect();
+    let mut open: Vec<_> = mask.indexed_iter().filter(|(at, set)| !**set && border(*at)).map(|(at, _)| at).collect();
     open.iter().for_each(|at| outside[*at] = true);
     while let Some(at) = open.pop() {
         for next in neighbours(at, mask.dim(), connectivity) {

@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn the_window_maps_its_ends_to_black_and_white() {
         // By hand: -600 HU is the middle, 127.5, and rounds away from zero; one step of 255 is 1500/255 HU.
-        let hu = arr2(&[[-3024.0, -1350.0, -600.0], [150.0, 3000.0, -1350.0 + 1500.0 / 255.0], [f32::NAN, 0.0, -1024.0]]);
+        let hu =
+            arr2(&[[-3024.0, -1350.0, -600.0], [150.0, 3000.0, -1350.0 + 1500.0 / 255.0], [f32::NAN, 0.0, -1024.0]]);
         assert_eq!(window(&hu, LUNG), arr2(&[[0, 0, 128], [255, 255, 1], [0, 230, 55]]));
     }
 

@@ -89,3 +89,52 @@ pub fn apply(draw: &Draw, image: &[u8], mask: &[u8], side: usize, image_out: &mu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIDE: usize = 4;
+
+    fn run(draw: Draw) -> (Vec<f32>, Vec<f32>) {
+        let image: Vec<u8> = (0..16).map(|value| value * 10).collect();
+        let mask: Vec<u8> = (0..16).map(|index| u8::from(index % SIDE as u8 == 0)).collect(); // the left column
+        let (mut image_out, mut mask_out) = (vec![0.0; 16], vec![0.0; 16]);
+        apply(&draw, &image, &mask, SIDE, &mut image_out, &mut mask_out);
+        (image_out, mask_out)
+    }
+
+    #[test]
+    fn a_flip_moves_image_and_mask_together() {
+        let (plain, plain_mask) = run(Draw::IDENTITY);
+        let (flipped, flipped_mask) = run(Draw { flip: true, ..Draw::IDENTITY });
+        for y in 0..SIDE {
+            for x in 0..SIDE {
+                let (here, there) = (y * SIDE + x, y * SIDE + SIDE - 1 - x);
+                assert!((flipped[here] - plain[there]).abs() < 1e-6);
+                assert!((flipped_mask[here] - plain_mask[there]).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn a_quarter_turn_is_exact() {
+        let (plain, mask) = run(Draw::IDENTITY);
+        let (turned, turned_mask) = run(Draw { angle: std::f32::consts::FRAC_PI_2, ..Draw::IDENTITY });
+        for y in 0..SIDE {
+            for x in 0..SIDE {
+                let from = (SIDE - 1 - x) * SIDE + y; // numpy.rot90(image, -1)
+                assert!((turned[y * SIDE + x] - plain[from]).abs() < 1e-5);
+                assert!((turned_mask[y * SIDE + x] - mask[from]).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn brightness_touches_the_image_alone() {
+        let (plain, mask) = run(Draw::IDENTITY);
+        let (bright, same) = run(Draw { brightness: 0.1, ..Draw::IDENTITY });
+        assert!((bright[3] - plain[3] - 0.1).abs() < 1e-6);
+        assert_eq!(mask, same);
+    }
+}

@@ -58,7 +58,8 @@ pub fn map_loss(kind: MapLoss, map: &Tensor, mask: &Tensor) -> Tensor {
             let overlap = (map * mask).sum_dim_intlist(sample, false, None::<Kind>);
             let sizes = (map + mask).sum_dim_intlist(sample, false, None::<Kind>);
             let dice: Tensor = (overlap * 2.0 + DICE_EPSILON) / (sizes + DICE_EPSILON);
-            (1.0 - dice).mean(None::<Kind>)
+            let distance: Tensor = 1.0 - dice;
+            distance.mean(None::<Kind>)
         }
     }
 }
@@ -80,4 +81,61 @@ pub fn terms(
     let map = map_loss(kind, &attention.map, mask);
     let total = &att * weights.att + &per * weights.per + &map * weights.map;
     Terms { total, att: Some(att), per, map: Some(map) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    /// Two maps of 1x2: squared differences 0.01, 0.04, 0.09 and 0.16 in turn.
+    fn example() -> (Tensor, Tensor) {
+        let map = Tensor::from_slice(&[0.9_f64, 0.2, 0.7, 0.4]).view([2, 1, 1, 2]);
+        (map, Tensor::from_slice(&[1.0_f64, 0.0, 1.0, 0.0]).view([2, 1, 1, 2]))
+    }
+
+    fn assert_close(got: &Tensor, expected: f64) {
+        let got = got.double_value(&[]);
+        assert!((got - expected).abs() < 1e-6, "got {got}, expected {expected}");
+    }
+
+    #[test]
+    fn map_losses_of_a_worked_example() {
+        let (map, mask) = example();
+        assert_close(&map_loss(MapLoss::Mse, &map, &mask), 0.30 / 4.0);
+        assert_close(&map_loss(MapLoss::L2, &map, &mask), (0.05_f64.sqrt() + 0.25_f64.sqrt()) / 2.0);
+        let bce = -(0.9_f64.ln() + 0.8_f64.ln() + 0.7_f64.ln() + 0.6_f64.ln()) / 4.0;
+        assert_close(&map_loss(MapLoss::Bce, &map, &mask), bce);
+        assert_close(&map_loss(MapLoss::Dice, &map, &mask), 1.0 - (1.8 / 2.1 + 1.4 / 2.1) / 2.0);
+    }
+
+    #[test]
+    fn equal_or_empty_maps_have_finite_gradients() {
+        for kind in [MapLoss::Mse, MapLoss::L2, MapLoss::Dice] {
+            let map = Tensor::zeros([2, 1, 3, 3], (Kind::Double, Device::Cpu)).set_requires_grad(true);
+            map_loss(kind, &map, &map.zeros_like()).backward();
+            assert!(map.grad().isfinite().all().double_value(&[]) == 1.0, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn class_weights_average_as_pytorch_does() {
+        // torch.nn.CrossEntropyLoss(weight=w): sum of w[y] * l over sum of w[y].
+        let logits = Tensor::from_slice(&[2.0_f64, 0.0, 0.0, 1.0]).view([2, 2]);
+        let labels = Tensor::from_slice(&[0_i64, 0]);
+        let (first, second) = ((1.0 + (-2.0_f64).exp()).ln(), (1.0 + 1.0_f64.exp()).ln());
+        let weights = Tensor::from_slice(&[3.0_f64, 1.0]);
+        assert_close(&cross_entropy(&logits, &labels, Some(&weights)), (first + second) / 2.0);
+        let labels = Tensor::from_slice(&[0_i64, 1]);
+        let second = (1.0 + (-1.0_f64).exp()).ln();
+        assert_close(&cross_entropy(&logits, &labels, Some(&weights)), (3.0 * first + second) / 4.0);
+    }
+
+    #[test]
+    fn masks_are_averaged_by_area() {
+        let mask = Tensor::from_slice(&[1.0_f64, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]).view([1, 1, 2, 4]);
+        let got = Vec::<f64>::try_from(mask.adaptive_avg_pool2d([1, 2]).view(-1)).unwrap();
+        assert_eq!(got, [0.75, 0.0]);
+        assert_eq!(mask_to_map(&Tensor::ones([1, 1, 98, 98], (Kind::Float, Device::Cpu)), 7).size(), [1, 1, 7, 7]);
+    }
 }

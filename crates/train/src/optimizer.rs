@@ -95,23 +95,31 @@ impl Optimizer {
 }
 
 impl Slot {
+    /// Works in place, because the update is bound by memory: a temporary of all parameters costs as much as the sum itself.
     fn sgd(&mut self, lr: f64, momentum: f64, nesterov: bool, decay: f64) {
-        let mut grad = self.value.grad();
-        if decay != 0.0 {
-            grad = grad + &self.value * decay;
+        let grad = self.value.grad();
+        let scalar = |value: f64| Tensor::from(value).to_kind(grad.kind()).to_device(grad.device());
+        if momentum == 0.0 {
+            let _ = self.value.g_mul_scalar_(1.0 - lr * decay).addcmul_(&grad, &scalar(-lr));
+            return;
         }
-        if momentum != 0.0 {
-            match self.buffers.first_mut() {
-                // PyTorch starts the buffer with the first gradient itself.
-                None => self.buffers.push(grad.copy()),
-                Some(buffer) => {
-                    let _ = buffer.g_mul_scalar_(momentum).g_add_(&grad);
-                }
+        match self.buffers.first_mut() {
+            // PyTorch starts the buffer with the first gradient itself.
+            None => self.buffers.push(grad.copy()),
+            Some(buffer) => {
+                let _ = buffer.g_mul_scalar_(momentum).g_add_(&grad);
             }
-            let buffer = &self.buffers[0];
-            grad = if nesterov { grad + buffer * momentum } else { buffer.shallow_clone() };
         }
-        let _ = self.value.g_sub_(&(grad * lr));
+        let buffer = &mut self.buffers[0];
+        if decay != 0.0 {
+            let _ = buffer.addcmul_(&self.value, &scalar(decay));
+        }
+        if nesterov {
+            let decayed = &self.value * decay + &grad;
+            let _ = self.value.addcmul_(&(decayed + &*buffer * momentum), &scalar(-lr));
+        } else {
+            let _ = self.value.addcmul_(buffer, &scalar(-lr));
+        }
     }
 
     fn adamw(&mut self, lr: f64, (beta1, beta2): (f64, f64), eps: f64, decay: f64, steps: i64) {
@@ -126,5 +134,54 @@ impl Slot {
         let correction2 = 1.0 - beta2.powi(i32::try_from(steps).unwrap_or(i32::MAX));
         let denominator = self.buffers[1].sqrt() / correction2.sqrt() + eps;
         let _ = self.value.g_sub_(&(&self.buffers[0] / denominator * (lr / correction1)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// f(w) = w^2 / 2 of one weight starting at 1, whose gradient is w itself.
+    fn descend(rule: Rule, weight_decay: f64, lr: f64, steps: usize) -> f64 {
+        let value = Tensor::from_slice(&[1.0_f64]).set_requires_grad(true);
+        let slot = Slot { name: "w".to_owned(), value: value.shallow_clone(), buffers: Vec::new() };
+        let mut optimizer = Optimizer { rule, weight_decay, parameters: vec![slot], steps: 0 };
+        for _ in 0..steps {
+            optimizer.zero_grad();
+            (&value * &value / 2.0).sum(tch::Kind::Double).backward();
+            optimizer.step(lr);
+        }
+        value.double_value(&[0])
+    }
+
+    fn assert_close(got: f64, expected: f64) {
+        assert!((got - expected).abs() < 1e-12, "got {got}, expected {expected}");
+    }
+
+    #[test]
+    fn sgd_follows_the_worked_recurrence() {
+        // By hand: w1 = 1 - 0.1 = 0.9; buffer 0.9 + 0.9 = 1.8, w2 = 0.72; buffer 1.62 + 0.72 = 2.34, w3 = 0.486.
+        assert_close(descend(Rule::Sgd { momentum: 0.9, nesterov: false }, 0.0, 0.1, 3), 0.486);
+        // Nesterov: step 1 uses 1 + 0.9 * 1 = 1.9, w1 = 0.81; buffer 0.9 + 0.81 = 1.71, step 0.81 + 1.539 = 2.349, w2 = 0.5751.
+        assert_close(descend(Rule::Sgd { momentum: 0.9, nesterov: true }, 0.0, 0.1, 2), 0.5751);
+        // Weight decay 0.5 on w = 1: gradient 1.5, w1 = 0.85; buffer 1.35 + 1.275 = 2.625, w2 = 0.5875.
+        assert_close(descend(Rule::Sgd { momentum: 0.9, nesterov: false }, 0.5, 0.1, 2), 0.5875);
+        assert_close(descend(Rule::Sgd { momentum: 0.0, nesterov: false }, 0.5, 0.1, 1), 0.85);
+    }
+
+    #[test]
+    fn adamw_first_step_is_lr_after_decay() {
+        // Bias correction makes the first step lr * g / (|g| + eps), after w * (1 - lr * decay) = 0.999.
+        let rule = Rule::Adamw { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        assert_close(descend(rule, 0.01, 0.1, 1), 0.999 - 0.1 / (1.0 + 1e-8));
+    }
+
+    #[test]
+    fn adamw_second_step_by_the_paper() {
+        // Algorithm 2 of arXiv:1711.05101, evaluated in the order of the text with g1 = 1 and g2 = w1.
+        let w1 = 0.9 + 1e-9 / (1.0 + 1e-8);
+        let (m, v) = (0.9 * 0.1 + 0.1 * w1, 0.999 * 0.001 + 0.001 * w1 * w1);
+        let expected = w1 - 0.1 * (m / (1.0 - 0.81)) / ((v / (1.0 - 0.998_001_f64)).sqrt() + 1e-8);
+        assert_close(descend(Rule::Adamw { beta1: 0.9, beta2: 0.999, eps: 1e-8 }, 0.0, 0.1, 2), expected);
     }
 }

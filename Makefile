@@ -1,0 +1,55 @@
+# Everything is a target here; `make help` lists them. STUDY and SET change what the stage targets run:
+#   make train STUDY=pipelines/own-data.yaml SET="train.epochs=5 train.lr=0.02"
+STUDY ?= pipelines/phantom.yaml
+SET ?=
+CARGO ?= cargo
+BIN := target/release
+OVERRIDES := $(foreach pair,$(SET),--set $(pair))
+# CI clones into one folder after another; an incremental or locked-out build would only cost time there.
+LOCKED := --locked
+
+.DEFAULT_GOAL := help
+.PHONY: all setup build phantom preprocess dataset train report smoke test bench reproduce clean help
+
+all: build ## from CT files to reports/phantom, then both tables
+	@$(BIN)/chumoku run pipelines/phantom.yaml $(OVERRIDES)
+
+setup: ## fetch libtorch 2.11.0 (CPU) into .libtorch, unless LIBTORCH names one
+ifndef LIBTORCH
+	@python3 tools/fetch_libtorch.py .libtorch
+else
+	@test -e "$(LIBTORCH)/lib/libtorch_cpu.so" || { echo "LIBTORCH=$(LIBTORCH) has no lib/libtorch_cpu.so: unset it, or name a libtorch 2.11.0" >&2; exit 6; }
+endif
+
+build: setup
+	@$(CARGO) build $(LOCKED) --release --quiet --workspace --bins
+
+preprocess dataset train report: build ## one stage of STUDY alone
+	@$(BIN)/chumoku-$@ --config $(STUDY) $(OVERRIDES)
+
+phantom: build ## the synthetic CT of STUDY alone
+	@$(BIN)/chumoku-phantom --config $(STUDY) $(OVERRIDES)
+
+smoke: build ## the whole line on a tiny study, about a minute
+	@$(BIN)/chumoku run pipelines/smoke.yaml $(OVERRIDES)
+
+test: setup ## fmt, clippy, docs, tests, and the smoke study through the real binaries
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(LOCKED) --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --release --workspace --no-deps --quiet
+	$(CARGO) build $(LOCKED) --release --workspace --bins
+	OMP_NUM_THREADS=2 $(CARGO) test $(LOCKED) --release --workspace
+	@$(MAKE) --no-print-directory smoke
+
+bench: build ## training and prediction images/s, lung masks slices/s
+	$(CARGO) bench $(LOCKED) --profile release -p train
+
+reproduce: build ## the smoke study in two fresh folders, every Parquet, safetensors and CSV compared
+	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml
+
+clean: ## remove what was built and made, not libtorch
+	$(CARGO) clean
+	rm -rf data/smoke data/phantom reports/smoke reports/phantom
+
+help: ## this list
+	@grep -hE '^[a-z][a-z ]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-36s %s\n", "make " $$1, $$2}'

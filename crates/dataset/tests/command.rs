@@ -1,0 +1,191 @@
+//! Drives the real `chumoku-dataset` on small `slices.parquet` files.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, Float32Array, Int32Array, ListBuilder, StringArray, StringBuilder, UInt32Array,
+};
+use contract::layout::{FOLDS, RECEIPT, SPLITS};
+use contract::schema;
+use contract::table::TableWriter;
+
+/// Patient, label, image. The slice's id and source follow from its place.
+type Slice = (String, i32, String);
+
+/// `patients` of each class with two slices each, no image twice.
+fn balanced(patients: usize) -> Vec<Slice> {
+    let slice = |at: usize| {
+        let (patient, label) = (at / 4, i32::from(at % 4 >= 2));
+        (format!("{label}-{patient:02}"), label, format!("image {at}"))
+    };
+    (0..patients * 4).map(slice).collect()
+}
+
+fn write_slices(path: &Path, slices: &[Slice]) {
+    let schema = schema::slices();
+    let texts = |of: &dyn Fn(usize, &Slice) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(slices.iter().enumerate().map(|(at, slice)| of(at, slice))))
+    };
+    let count = slices.len();
+    let mut flags = ListBuilder::new(StringBuilder::new());
+    slices.iter().for_each(|_| flags.append(true));
+    let columns: Vec<ArrayRef> = vec![
+        texts(&|at, slice| format!("{}/{at:04}", slice.0)),
+        texts(&|_, slice| slice.0.clone()),
+        texts(&|_, slice| slice.0.clone()),
+        Arc::new(Int32Array::from(vec![0; count])),
+        Arc::new(Float32Array::from(vec![None; count])),
+        Arc::new(Int32Array::from_iter_values(slices.iter().map(|slice| slice.1))),
+        texts(&|at, _| format!("{at}.png")),
+        Arc::new(UInt32Array::from(vec![1; count])),
+        Arc::new(UInt32Array::from(vec![1; count])),
+        Arc::new(BinaryArray::from_iter_values(slices.iter().map(|slice| slice.2.as_bytes()))),
+        Arc::new(BinaryArray::from_iter_values(slices.iter().map(|_| [1_u8]))),
+        Arc::new(Float32Array::from(vec![0.5; count])),
+        Arc::new(flags.finish()),
+    ];
+    let mut writer = TableWriter::create(path, Arc::clone(&schema), &[]).unwrap();
+    writer.write(&schema, columns).unwrap();
+    writer.commit().unwrap();
+}
+
+struct Study(tempfile::TempDir);
+
+impl Study {
+    fn of(slices: &[Slice]) -> Self {
+        let study = Self(tempfile::tempdir().unwrap());
+        write_slices(&study.path("data/s/1_masks/slices.parquet"), slices);
+        std::fs::write(study.path("study.yaml"), "study: s\n").unwrap();
+        study
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn output(&self, file: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.path("data/s/2_folds").join(file)).ok()
+    }
+
+    /// Exit code, stdout, stderr.
+    fn run(&self, set: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chumoku-dataset"));
+        command.current_dir(self.0.path()).args(["--config", "study.yaml"]);
+        set.iter().for_each(|text| drop(command.args(["--set", text])));
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// Checks that a run ends with `code` and all of `parts` in its message, and leaves nothing.
+    fn fails(&self, set: &[&str], code: i32, parts: &[&str]) {
+        let (got, _, err) = self.run(set);
+        assert_eq!(got, Some(code), "{err}");
+        assert!(parts.iter().all(|part| err.contains(part)), "{err}");
+        assert!(!self.path("data/s/2_folds").exists() && !self.path("data/s/2_folds.partial").exists());
+    }
+}
+
+#[test]
+fn folds_are_made_once_and_their_bytes_repeat() {
+    let [first, second] = [(); 2].map(|()| Study::of(&balanced(6)));
+    let (code, out, err) = first.run(&[]);
+    assert_eq!(code, Some(0), "{err}");
+    let line = |fold: usize, class: &str| format!("{fold:<9} {class:<16} {:>8} {:>8}\n", 2, 4);
+    let expected: String =
+        (0..3).flat_map(|fold| ["common_pneumonia", "covid19"].map(|class| line(fold, class))).collect();
+    assert_eq!(out, format!("{:<9} {:<16} {:>8} {:>8}\n{expected}", "fold", "class", "patients", "slices"));
+    second.run(&[]);
+    for file in [FOLDS, SPLITS, "folds.csv", RECEIPT] {
+        assert_eq!(first.output(file).unwrap(), second.output(file).unwrap(), "{file}");
+    }
+    let (code, again, err) = first.run(&[]);
+    assert_eq!((code, again), (Some(0), out));
+    assert_eq!(err, "dataset: up to date\n");
+}
+
+#[test]
+fn a_splits_file_of_ours_is_read_back() {
+    let study = Study::of(&balanced(6));
+    study.run(&["dataset.seed=5"]);
+    let (folds, splits) = (study.output(FOLDS).unwrap(), study.output(SPLITS).unwrap());
+    std::fs::write(study.path("given.json"), &splits).unwrap();
+    let (code, _, err) = study.run(&["dataset.splits=given.json", "dataset.seed=5"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("input splits is new"), "{err}");
+    assert_eq!((study.output(FOLDS).unwrap(), study.output(SPLITS).unwrap()), (folds, splits));
+}
+
+#[test]
+fn a_split_column_holds_out_once() {
+    let study = Study::of(&balanced(3));
+    let split = |at: usize| ["test", "train", "val"][at / 4];
+    let rows: String = (0..12).map(|at| format!("{at}.png,{}\n", split(at))).collect();
+    std::fs::write(study.path("manifest.csv"), format!("path,split\n{rows}")).unwrap();
+    let set = ["preprocess.manifest=manifest.csv", "dataset.split_column=split"];
+    let (code, out, err) = study.run(&set);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("0 (test)  covid19                 1        2"), "{out}");
+    assert!(out.contains("1 (train) covid19                 2        4"), "{out}");
+    let (_, out, _) = study.run(&[set[0], set[1], "dataset.split_val=drop"]);
+    assert!(out.contains("1 (train) covid19                 1        2"), "{out}");
+    // One slice of a test patient among the training slices.
+    std::fs::write(
+        study.path("manifest.csv"),
+        format!("path,split\n{}", rows.replace("0.png,test\n1", "0.png,train\n1")),
+    )
+    .unwrap();
+    let (code, _, err) = study.run(&set);
+    assert_eq!(code, Some(5));
+    assert!(err.contains("patients in two folds (1): 0-00 in fold 0 = 0-00 in fold 1"), "{err}");
+}
+
+#[test]
+fn patients_who_share_an_image_stay_together() {
+    let mut slices = balanced(6);
+    slices[4].2 = slices[0].2.clone();
+    slices[5].2 = slices[4].2.clone();
+    let study = Study::of(&slices);
+    for seed in 0..5 {
+        let (code, _, err) = study.run(&[&format!("dataset.seed={seed}")]);
+        assert_eq!(code, Some(0), "{err}");
+        assert!(err.contains("warning: 2 patients share identical images and are kept together"), "{err}");
+        let splits: Vec<serde_json::Value> = serde_json::from_slice(&study.output(SPLITS).unwrap()).unwrap();
+        let sides = splits.iter().map(|split| {
+            let val = split["val"].as_array().unwrap();
+            ["0-00", "0-01"].map(|id| val.iter().any(|found| found == id))
+        });
+        assert!(sides.into_iter().all(|[a, b]| a == b));
+    }
+}
+
+#[test]
+fn bad_slices_are_refused() {
+    let mut two_labels = balanced(3);
+    two_labels[1].1 = 1;
+    Study::of(&two_labels).fails(&[], 4, &["patient \"0-00\" has two labels", "0 (common_pneumonia)", "1 (covid19)"]);
+    let mut shared = balanced(3);
+    shared[2].2 = shared[0].2.clone();
+    Study::of(&shared).fails(&[], 5, &["audit failed: images with two labels (1): 0-00/0000 (label 0) = 1-00/0002"]);
+    Study::of(&balanced(3)).fails(
+        &["dataset.folds=4"],
+        4,
+        &["class \"common_pneumonia\" has 3 patients, fewer than the 4"],
+    );
+    Study::of(&balanced(3)).fails(&["classes=[a, b, c]"], 4, &["class \"c\" has 0 patients"]);
+    Study::of(&[]).fails(&[], 4, &["no slices"]);
+}
+
+#[test]
+fn bad_files_are_refused() {
+    let study = Study::of(&balanced(3));
+    let slices = study.path("data/s/1_masks/slices.parquet");
+    let whole = std::fs::read(&slices).unwrap();
+    std::fs::write(&slices, &whole[..whole.len() / 2]).unwrap();
+    study.fails(&[], 4, &["slices.parquet is not a readable Parquet file"]);
+    std::fs::remove_file(&slices).unwrap();
+    study.fails(&[], 4, &["slices.parquet", "run the stages before this one"]);
+    study.fails(&["dataset.fold=3"], 3, &["did you mean \"folds\"?"]);
+}

@@ -1,0 +1,176 @@
+//! What can keep a study from finishing.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use contract::config::ConfigError;
+use contract::plan::Stage;
+use contract::receipt::TaskError;
+use contract::{Coded, Exit};
+
+/// Why a study did not finish.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The study's configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An input or output of a task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The splits file, which says how many folds there are.
+    #[error("splits file {0}; dataset.splits expects a list of {{\"train\": [patient ids], \"val\": [patient ids]}}")]
+    Splits(std::io::Error),
+    /// A stage's program does not exist.
+    #[error("no program {program} in {folder}; build it with `cargo build --release`")]
+    MissingProgram {
+        /// Its name.
+        program: String,
+        /// Where it should be.
+        folder: PathBuf,
+    },
+    /// An executor that does not exist yet.
+    #[error("--executor slurm is not available in this version; use --executor local")]
+    Executor,
+    /// Another run of the same study.
+    #[error("study \"{study}\" is already being run by {holder}; wait for it, or stop it first")]
+    Locked {
+        /// The study.
+        study: String,
+        /// Process and command.
+        holder: String,
+    },
+    /// A file of the orchestrator's own.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A stage failed.
+    #[error(transparent)]
+    Stage(Failure),
+    /// Ctrl-C or SIGTERM.
+    #[error("stopped; the same command goes on from where it was (a training run from its last checkpoint)")]
+    Interrupted,
+    /// `chumoku doctor` found something missing.
+    #[error("{problems} of the checks above need attention")]
+    Doctor {
+        /// How many.
+        problems: usize,
+    },
+}
+
+impl Coded for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Config(error) => error.exit(),
+            Self::Task(error) => error.exit(),
+            Self::Splits(_) => Exit::Input,
+            Self::MissingProgram { .. } | Self::Doctor { .. } => Exit::Missing,
+            Self::Executor => Exit::Usage,
+            Self::Locked { .. } | Self::Io { .. } => Exit::Unexpected,
+            Self::Stage(failure) => failure.exit(),
+            Self::Interrupted => Exit::Interrupted,
+        }
+    }
+}
+
+/// How a stage's program failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The stage.
+    pub stage: Stage,
+    /// The task.
+    pub task: String,
+    /// Exit code; none if a signal ended the program.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// All that it wrote.
+    pub log: PathBuf,
+    /// Last lines of its stderr.
+    pub tail: Vec<String>,
+}
+
+/// The exit code of the contract with this number.
+fn known(code: i32) -> Option<(Exit, &'static str)> {
+    const KNOWN: [(Exit, &str); 7] = [
+        (Exit::Unexpected, "unexpected failure"),
+        (Exit::Usage, "wrong command-line arguments"),
+        (Exit::Config, "bad configuration"),
+        (Exit::Input, "bad or missing input"),
+        (Exit::Audit, "audit failed"),
+        (Exit::Missing, "missing model, weights or device"),
+        (Exit::Interrupted, "interrupted"),
+    ];
+    KNOWN.into_iter().find(|(exit, _)| *exit as i32 == code)
+}
+
+impl Failure {
+    /// The stage's exit code, where the contract knows it.
+    pub fn exit(&self) -> Exit {
+        self.code.and_then(known).map_or(Exit::Unexpected, |(exit, _)| exit)
+    }
+
+    fn how(&self) -> String {
+        match (self.code, self.signal) {
+            (Some(code), _) => {
+                let meaning = known(code).map_or("a crash: please report it", |(_, meaning)| meaning);
+                format!("exit code {code} ({meaning})")
+            }
+            (None, Some(9)) => "signal 9 (killed, often because memory ran out)".to_owned(),
+            (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (stage, how) = (self.stage.name(), self.how());
+        write!(formatter, "stage {stage} failed in task {} with {how}; log: {}", self.task, self.log.display())?;
+        if !self.tail.is_empty() {
+            write!(formatter, "; its last lines:\n  {}", self.tail.join("\n  "))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(code: Option<i32>, signal: Option<i32>) -> Failure {
+        Failure {
+            stage: Stage::Train,
+            task: "train/proposed/fold-0/seed-0".to_owned(),
+            code,
+            signal,
+            log: PathBuf::from("data/s/logs/train.log"),
+            tail: vec!["epoch 3".to_owned(), "error: loss is not finite".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_failure_says_everything_with_the_error_last() {
+        let text = failure(Some(4), None).to_string();
+        assert_eq!(
+            text,
+            "stage train failed in task train/proposed/fold-0/seed-0 with exit code 4 (bad or missing input); \
+             log: data/s/logs/train.log; its last lines:\n  epoch 3\n  error: loss is not finite"
+        );
+    }
+
+    #[test]
+    fn codes_pass_through_and_crashes_are_unexpected() {
+        for code in [1, 2, 3, 4, 5, 6, 130] {
+            assert_eq!(failure(Some(code), None).exit() as i32, code);
+        }
+        assert_eq!(failure(Some(101), None).exit(), Exit::Unexpected);
+        assert!(failure(Some(101), None).to_string().contains("a crash"));
+        assert_eq!(failure(None, Some(9)).exit(), Exit::Unexpected);
+        assert!(failure(None, Some(9)).to_string().contains("memory ran out"));
+    }
+}

@@ -1,0 +1,242 @@
+//! One stage program as a child process: its lines to the log and the display, signals to it, its end to a result.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use contract::layout::Layout;
+use contract::plan::{Stage, Task};
+use contract::{Exit, interrupt};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::display::Display;
+use crate::error::{Error, Failure};
+use crate::programs::Programs;
+use crate::schedule::Executor;
+
+/// Lines of stderr that a failure repeats.
+const TAIL: usize = 8;
+/// Time between two looks at a child that has not ended.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Runs stages as processes on this machine.
+pub struct Local<'a> {
+    programs: &'a Programs,
+    layout: &'a Layout,
+    study: &'a Path,
+    set: &'a [String],
+    display: &'a Display,
+}
+
+impl<'a> Local<'a> {
+    /// Stages of the study at `study` with the overrides `set`.
+    pub fn new(
+        programs: &'a Programs,
+        layout: &'a Layout,
+        study: &'a Path,
+        set: &'a [String],
+        display: &'a Display,
+    ) -> Self {
+        Self { programs, layout, study, set, display }
+    }
+
+    /// The command of a task: `PROGRAM --config STUDY [--set k=v]... --progress plain [ARGUMENTS]`.
+    fn command(&self, task: &Task) -> Command {
+        let mut command = Command::new(self.programs.path(task.stage));
+        command.arg("--config").arg(self.study);
+        for set in self.set {
+            command.args(["--set", set]);
+        }
+        command.args(["--progress", "plain"]).args(&task.arguments);
+        command
+    }
+}
+
+impl Executor for Local<'_> {
+    fn execute(&self, at: usize, task: &Task, reasons: &[String]) -> Result<(), Error> {
+        let log = self.layout.log(&task.id);
+        let line = self.display.start(at, &task.id, reasons);
+        // The program gives its reasons too; said once is enough.
+        let said = format!("{}: runs because", task.id);
+        let show = |text: &str| {
+            if !text.starts_with(&said) {
+                line.update(text);
+            }
+        };
+        let ended = run(self.command(task), &log, &show).map_err(|source| Error::Io { path: log.clone(), source })?;
+        line.finish(ended.status.success());
+        // The report's tables are the last words of every run, so they are not printed here as well.
+        if task.stage != Stage::Report {
+            self.display.stdout(&ended.stdout);
+        }
+        if ended.status.success() {
+            return Ok(());
+        }
+        let (code, signal) = (ended.status.code(), ended.status.signal());
+        if interrupt::requested() || code == Some(Exit::Interrupted as i32) {
+            return Err(Error::Interrupted);
+        }
+        let (stage, task) = (task.stage, task.id.clone());
+        Err(Error::Stage(Failure { stage, task, code, signal, log, tail: ended.tail }))
+    }
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Code or signal.
+    pub status: ExitStatus,
+    /// All it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// The last lines of its stderr.
+    pub tail: Vec<String>,
+}
+
+/// Runs `command` to its end. Everything it writes is appended to `log`; each line of stderr goes to `show` as well.
+///
+/// The child gets a process group of its own and, once this program is asked to stop, one SIGTERM: a Ctrl-C that reached
+/// both directly and through us would count as two, and two mean "at once, without a checkpoint".
+///
+/// # Errors
+/// The log cannot be opened or the program cannot be started.
+pub fn run(mut command: Command, log: &Path, show: &(dyn Fn(&str) + Sync)) -> io::Result<Ended> {
+    let log = Mutex::new(open_log(log, &command)?);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("cannot start {}: {error}", PathBuf::from(command.get_program()).display()),
+        )
+    })?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let out = scope.spawn(|| collect(stdout, &log));
+        let err = scope.spawn(|| follow(stderr, &log, show));
+        let status = wait(&mut child)?;
+        Ok(Ended { status, stdout: out.join().unwrap_or_default(), tail: err.join().unwrap_or_default() })
+    })
+}
+
+fn open_log(path: &Path, command: &Command) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut log = OpenOptions::new().create(true).append(true).open(path)?;
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    writeln!(log, "$ {}", words.join(" "))?;
+    Ok(log)
+}
+
+/// A log that cannot be written (a full disk) does not end the stage: the stage will say so itself.
+fn append(log: &Mutex<File>, bytes: &[u8]) {
+    let _ = log.lock().unwrap_or_else(PoisonError::into_inner).write_all(bytes);
+}
+
+fn collect(stdout: Option<impl Read>, log: &Mutex<File>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut stdout) = stdout {
+        let _ = stdout.read_to_end(&mut bytes);
+    }
+    append(log, &bytes);
+    bytes
+}
+
+fn follow(stderr: Option<impl Read>, log: &Mutex<File>, show: &(dyn Fn(&str) + Sync)) -> Vec<String> {
+    let mut tail = VecDeque::new();
+    let mut reader = BufReader::new(match stderr {
+        Some(stderr) => stderr,
+        None => return Vec::new(),
+    });
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+        append(log, &line);
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        line.clear();
+        if text.is_empty() {
+            continue;
+        }
+        show(&text);
+        if tail.len() == TAIL {
+            tail.pop_front();
+        }
+        tail.push_back(text);
+    }
+    tail.into()
+}
+
+fn wait(child: &mut Child) -> io::Result<ExitStatus> {
+    let mut told = false;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if interrupt::requested() && !told {
+            told = true;
+            if let Ok(id) = i32::try_from(child.id()) {
+                // It may have ended since; then there is nobody to tell.
+                let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+            }
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> (Ended, Vec<String>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("logs/x.log");
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let shown = Mutex::new(Vec::new());
+        let ended = run(command, &log, &|line| shown.lock().unwrap().push(line.to_owned())).unwrap();
+        (ended, shown.into_inner().unwrap(), std::fs::read_to_string(&log).unwrap())
+    }
+
+    #[test]
+    fn lines_go_to_the_display_the_log_and_the_tail() {
+        let (ended, shown, log) = shell("echo result; echo one >&2; echo >&2; printf 'error: two' >&2; exit 4");
+        assert_eq!(ended.status.code(), Some(4));
+        assert_eq!(ended.stdout, b"result\n");
+        assert_eq!(ended.tail, ["one", "error: two"]);
+        assert_eq!(shown, ended.tail);
+        assert!(log.starts_with("$ sh -c echo result"), "{log}");
+        assert!(log.contains("result\n") && log.contains("error: two"), "{log}");
+    }
+
+    #[test]
+    fn only_the_last_lines_are_kept() {
+        let (ended, shown, _) = shell("for i in $(seq 100); do echo line $i >&2; done");
+        assert!(ended.status.success());
+        assert_eq!((shown.len(), ended.tail.len()), (100, TAIL));
+        assert_eq!(ended.tail[TAIL - 1], "line 100");
+    }
+
+    #[test]
+    fn much_output_on_both_sides_does_not_block() {
+        let (ended, shown, _) = shell("seq 20000; seq 20000 >&2");
+        assert_eq!((ended.stdout.len(), shown.len()), (108_894, 20_000));
+    }
+
+    #[test]
+    fn a_signal_is_told_apart_from_a_code() {
+        let (ended, _, _) = shell("kill -9 $$");
+        assert_eq!((ended.status.code(), ended.status.signal()), (None, Some(9)));
+    }
+
+    #[test]
+    fn a_program_that_does_not_start_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = run(Command::new("/no/such/program"), &folder.path().join("x.log"), &|_| ()).unwrap_err();
+        assert!(error.to_string().contains("cannot start /no/such/program"), "{error}");
+    }
+}

@@ -1,0 +1,102 @@
+//! Numbers as readers see them: percent with one decimal, AUC and the like with three, n/a where undefined.
+
+use crate::assess::Comparison;
+use crate::estimate::Estimate;
+use crate::metrics::Metric;
+
+/// What stands where a value is undefined.
+pub const UNDEFINED: &str = "n/a";
+
+/// A number with `decimals`, never "-0.0".
+pub fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let is_zero = text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.');
+    if is_zero { text.trim_start_matches('-').to_owned() } else { text }
+}
+
+/// A metric's number without its unit.
+pub fn number(metric: Metric, value: f64) -> String {
+    if metric.is_percent() { fixed(value * 100.0, 1) } else { fixed(value, 3) }
+}
+
+/// With its sign, for differences.
+pub fn signed(metric: Metric, value: f64) -> String {
+    let text = number(metric, value);
+    if text.starts_with('-') { text } else { format!("+{text}") }
+}
+
+/// The metric's name with its unit, for a column's head.
+pub fn head(metric: Metric) -> String {
+    if metric.is_percent() { format!("{}, %", metric.title()) } else { metric.title().to_owned() }
+}
+
+/// A value with its interval in brackets, if there is one.
+pub fn estimate(metric: Metric, estimate: &Estimate) -> String {
+    let Some(value) = estimate.defined() else { return UNDEFINED.to_owned() };
+    match estimate.ends() {
+        Some((low, high)) => format!("{} ({} to {})", number(metric, value), number(metric, low), number(metric, high)),
+        None => number(metric, value),
+    }
+}
+
+/// A fraction of patients with its interval in percent.
+pub fn fraction(estimate: &Estimate) -> String {
+    let (Some((correct, total)), Some(_)) = (estimate.fraction, estimate.defined()) else { return UNDEFINED.to_owned() };
+    match estimate.ends() {
+        Some((low, high)) => format!("{correct}/{total} ({} to {} %)", fixed(low * 100.0, 1), fixed(high * 100.0, 1)),
+        None => format!("{correct}/{total}"),
+    }
+}
+
+/// A difference with its interval in brackets.
+pub fn difference(metric: Metric, entry: &Comparison) -> String {
+    match (&entry.difference, &entry.interval) {
+        (Err(_), _) => UNDEFINED.to_owned(),
+        (Ok(value), Err(_)) => signed(metric, *value),
+        (Ok(value), Ok((low, high))) => {
+            format!("{} ({} to {})", signed(metric, *value), signed(metric, *low), signed(metric, *high))
+        }
+    }
+}
+
+/// A p value: three decimals, "< 0.001" below.
+pub fn p(value: Option<f64>) -> String {
+    match value {
+        None => UNDEFINED.to_owned(),
+        Some(p) if p < 0.001 => "< 0.001".to_owned(),
+        Some(p) => fixed(p, 3),
+    }
+}
+
+/// The level of the intervals, such as "95 %".
+pub fn level(confidence: f64) -> String {
+    let text = fixed(confidence * 100.0, 1);
+    format!("{} %", text.trim_end_matches(".0"))
+}
+
+/// "1 patient", "2 patients".
+pub fn plural(count: u64, unit: &str) -> String {
+    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_has_no_minus() {
+        assert_eq!(fixed(-0.0001, 3), "0.000");
+        assert_eq!(signed(Metric::Auc, -0.0001), "+0.000");
+        assert_eq!(signed(Metric::Accuracy, -0.021), "-2.1");
+        assert_eq!(level(0.95), "95 %");
+        assert_eq!(level(0.999), "99.9 %");
+        assert_eq!(p(Some(0.0004)), "< 0.001");
+    }
+
+    #[test]
+    fn the_papers_form() {
+        let fraction_of = |correct, total| fraction(&Estimate::fraction(correct, total, 0.95, ""));
+        assert!(fraction_of(299, 346).starts_with("299/346 (82.4 to 89.6 %)"), "{}", fraction_of(299, 346));
+        assert_eq!(fraction_of(0, 0), UNDEFINED);
+    }
+}

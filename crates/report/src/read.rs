@@ -1,0 +1,310 @@
+//! Reading: predictions (Parquet or CSV), folds, single rows of the slices, what was left out, training logs.
+//!
+//! Parquet is read column by column through polars; pictures and attention maps only for the rows that are shown.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use contract::schema::column;
+use polars::prelude::{Column, DataFrame, DataType, PolarsError};
+use polars_io::SerReader;
+use polars_io::parquet::read::ParquetReader;
+
+use crate::error::Error;
+use crate::folds::FoldRow;
+use crate::predictions::Row;
+
+/// The method's name where a file has no such column.
+pub const UNNAMED: &str = "predictions";
+
+fn open(path: &Path, advice: &'static str) -> Result<File, Error> {
+    File::open(path).map_err(|source| Error::Open { path: path.to_owned(), source, advice })
+}
+
+fn damaged(path: &Path, error: &PolarsError) -> Error {
+    Error::Parquet { path: path.to_owned(), message: error.to_string() }
+}
+
+/// The given columns of a Parquet file that are there; `rows` is (first, number) or all.
+fn frame(path: &Path, wanted: &[&str], rows: Option<(usize, usize)>) -> Result<DataFrame, Error> {
+    let mut reader = ParquetReader::new(open(path, "run the stage that makes it")?);
+    let schema = reader.schema().map_err(|error| damaged(path, &error))?;
+    let present = wanted.iter().filter(|name| schema.contains(name)).map(|name| (*name).to_owned()).collect();
+    let reader = reader.with_columns(Some(present)).with_slice(rows);
+    reader.finish().map_err(|error| damaged(path, &error))
+}
+
+/// One column of a frame, cast to `kind` if `accept` takes its type.
+fn cast(
+    path: &Path,
+    frame: &DataFrame,
+    name: &str,
+    kind: &DataType,
+    expected: &'static str,
+    accept: fn(&DataType) -> bool,
+) -> Result<Column, Error> {
+    let wrong = |got: String| Error::Column { path: path.to_owned(), column: name.to_owned(), expected, got };
+    let found = frame.column(name).map_err(|_| {
+        let known: Vec<&str> = frame.get_column_names().into_iter().map(|name| name.as_str()).collect();
+        wrong(format!("no such column (columns: {})", known.join(", ")))
+    })?;
+    if !accept(found.dtype()) {
+        return Err(wrong(found.dtype().to_string()));
+    }
+    found.cast(kind).map_err(|error| damaged(path, &error))
+}
+
+fn null(path: &Path, name: &str, row: usize) -> Error {
+    let got = format!("a null in row {row}");
+    Error::Column { path: path.to_owned(), column: name.to_owned(), expected: "a value in every row", got }
+}
+
+fn texts(path: &Path, frame: &DataFrame, name: &str) -> Result<Vec<String>, Error> {
+    let column = cast(path, frame, name, &DataType::String, "text", DataType::is_string)?;
+    let values = column.str().map_err(|error| damaged(path, &error))?;
+    let value = |(row, value): (usize, Option<&str>)| value.map(str::to_owned).ok_or_else(|| null(path, name, row));
+    values.iter().enumerate().map(value).collect()
+}
+
+fn integers(path: &Path, frame: &DataFrame, name: &str) -> Result<Vec<i64>, Error> {
+    let column = cast(path, frame, name, &DataType::Int64, "an integer", DataType::is_integer)?;
+    let values = column.i64().map_err(|error| damaged(path, &error))?;
+    values.iter().enumerate().map(|(row, value)| value.ok_or_else(|| null(path, name, row))).collect()
+}
+
+fn floats(path: &Path, frame: &DataFrame, name: &str) -> Result<Vec<Option<f64>>, Error> {
+    let column = cast(path, frame, name, &DataType::Float64, "a number", |kind| kind.is_float() || kind.is_null())?;
+    let values = column.f64().map_err(|error| damaged(path, &error))?;
+    Ok(values.iter().collect())
+}
+
+fn is_float_list(kind: &DataType) -> bool {
+    matches!(kind, DataType::List(inner) if inner.is_float()) || kind.is_null()
+}
+
+fn float_lists(path: &Path, frame: &DataFrame, name: &str) -> Result<Vec<Option<Vec<f64>>>, Error> {
+    let kind = DataType::List(Box::new(DataType::Float64));
+    let column = cast(path, frame, name, &kind, "a list of numbers", is_float_list)?;
+    let lists = column.list().map_err(|error| damaged(path, &error))?;
+    let list = |values: Option<polars::prelude::AmortSeries>| match values {
+        None => Ok(None),
+        Some(values) => {
+            let numbers = values.as_ref().f64().map_err(|error| damaged(path, &error))?;
+            Ok(Some(numbers.iter().map(|value| value.unwrap_or(f64::NAN)).collect()))
+        }
+    };
+    lists.amortized_iter().map(list).collect()
+}
+
+/// A distribution over two classes from the probability of `positive`.
+fn from_positive(p: f64, positive: usize) -> Vec<f64> {
+    if positive == 0 { vec![p, 1.0 - p] } else { vec![1.0 - p, p] }
+}
+
+/// Predictions from a Parquet file or, by its extension, a CSV file. `positive` is the class whose probability a scalar `prob` is.
+///
+/// # Errors
+/// The file cannot be read, lacks a column, or has one of another type.
+pub fn predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> {
+    let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    if is_csv { csv_predictions(path, positive) } else { parquet_predictions(path, positive) }
+}
+
+fn parquet_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> {
+    use column::{ATTENTION_IN_LUNG, FOLD, LABEL, METHOD, PATIENT_ID, PROB, SEED, SLICE_ID};
+    let wanted = [SLICE_ID, PATIENT_ID, LABEL, METHOD, FOLD, SEED, PROB, ATTENTION_IN_LUNG];
+    let frame = frame(path, &wanted, None)?;
+    let has = |name: &str| frame.column(name).is_ok();
+    let optional = |name: &str| if has(name) { integers(path, &frame, name) } else { Ok(vec![0; frame.height()]) };
+    let mut slices = texts(path, &frame, SLICE_ID)?.into_iter();
+    let mut patients = texts(path, &frame, PATIENT_ID)?.into_iter();
+    let methods = if has(METHOD) { texts(path, &frame, METHOD)? } else { vec![UNNAMED.to_owned(); frame.height()] };
+    let (labels, folds, seeds) = (integers(path, &frame, LABEL)?, optional(FOLD)?, optional(SEED)?);
+    let in_lung = if has(ATTENTION_IN_LUNG) { floats(path, &frame, ATTENTION_IN_LUNG)? } else { vec![None; frame.height()] };
+    let mut probs = probabilities(path, &frame, positive)?.into_iter();
+    let mut rows = Vec::with_capacity(frame.height());
+    for (row, method) in methods.into_iter().enumerate() {
+        let (Some(slice_id), Some(patient_id), Some(prob)) = (slices.next(), patients.next(), probs.next()) else { break };
+        let (label, fold, seed) = (labels[row], folds[row], seeds[row]);
+        rows.push(Row { slice_id, patient_id, label, method, fold, seed, prob, attention_in_lung: in_lung[row] });
+    }
+    Ok(rows)
+}
+
+fn probabilities(path: &Path, frame: &DataFrame, positive: usize) -> Result<Vec<Vec<f64>>, Error> {
+    let name = column::PROB;
+    let scalar = frame.column(name).is_ok_and(|column| column.dtype().is_float());
+    let values = if scalar {
+        let of = |p: Option<f64>| p.map(|p| from_positive(p, positive));
+        floats(path, frame, name)?.into_iter().map(of).collect()
+    } else {
+        float_lists(path, frame, name)?
+    };
+    values.into_iter().enumerate().map(|(row, value)| value.ok_or_else(|| null(path, name, row))).collect()
+}
+
+/// A CSV file with a head, its columns found by name.
+struct Csv<'a> {
+    path: &'a Path,
+    head: csv::StringRecord,
+    records: Vec<csv::StringRecord>,
+}
+
+impl<'a> Csv<'a> {
+    fn read(path: &'a Path, advice: &'static str) -> Result<Self, Error> {
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(open(path, advice)?);
+        let failed = |error: csv::Error| Error::Csv {
+            path: path.to_owned(),
+            line: error.position().map_or(1, csv::Position::line),
+            message: error.to_string(),
+        };
+        // A byte-order mark, which spreadsheets write, is not part of the first column's name.
+        let head = reader.headers().map_err(failed)?.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
+        let records = reader.records().collect::<Result<_, _>>().map_err(failed)?;
+        Ok(Self { path, head, records })
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.head.iter().position(|known| known == name)
+    }
+
+    fn require(&self, name: &str) -> Result<usize, Error> {
+        self.find(name).ok_or_else(|| Error::Column {
+            path: self.path.to_owned(),
+            column: name.to_owned(),
+            expected: "a column of that name",
+            got: format!("no such column (columns: {})", self.head.iter().collect::<Vec<_>>().join(", ")),
+        })
+    }
+
+    fn number<T: std::str::FromStr>(&self, record: &csv::StringRecord, place: usize, what: &str) -> Result<T, Error> {
+        let text = &record[place];
+        text.parse().map_err(|_| Error::Csv {
+            path: self.path.to_owned(),
+            line: record.position().map_or(0, csv::Position::line),
+            message: format!("{}: expected {what}, got \"{text}\"", &self.head[place]),
+        })
+    }
+}
+
+fn csv_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> {
+    let csv = Csv::read(path, "give a CSV file with the columns slice_id, patient_id, label, prob")?;
+    let [slice, patient, label, prob] =
+        [csv.require(column::SLICE_ID)?, csv.require(column::PATIENT_ID)?, csv.require(column::LABEL)?, csv.require(column::PROB)?];
+    let [method, fold, seed] = [column::METHOD, column::FOLD, column::SEED].map(|name| csv.find(name));
+    let integer = |record: &csv::StringRecord, place: Option<usize>| match place {
+        Some(place) => csv.number(record, place, "an integer"),
+        None => Ok(0),
+    };
+    let row = |record: &csv::StringRecord| {
+        Ok(Row {
+            slice_id: record[slice].to_owned(),
+            patient_id: record[patient].to_owned(),
+            label: integer(record, Some(label))?,
+            method: method.map_or(UNNAMED, |place| &record[place]).to_owned(),
+            fold: integer(record, fold)?,
+            seed: integer(record, seed)?,
+            prob: from_positive(csv.number(record, prob, "a probability in 0..1")?, positive),
+            attention_in_lung: None,
+        })
+    };
+    csv.records.iter().map(row).collect()
+}
+
+/// All rows of folds.parquet.
+///
+/// # Errors
+/// The file cannot be read or lacks a column.
+pub fn folds(path: &Path) -> Result<Vec<FoldRow>, Error> {
+    use column::{FOLD, LABEL, PATIENT_ID, SLICE_ID};
+    let frame = frame(path, &[SLICE_ID, PATIENT_ID, LABEL, FOLD], None)?;
+    let texts = texts(path, &frame, SLICE_ID)?.into_iter().zip(texts(path, &frame, PATIENT_ID)?);
+    let numbers = integers(path, &frame, LABEL)?.into_iter().zip(integers(path, &frame, FOLD)?);
+    let row = |((slice_id, patient_id), (label, fold))| FoldRow { slice_id, patient_id, label, fold };
+    Ok(texts.zip(numbers).map(row).collect())
+}
+
+/// The picture and the mask of one slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Grey values, row-major.
+    pub image: Vec<u8>,
+    /// 0 background, 1 right lung, 2 left lung, row-major.
+    pub mask: Vec<u8>,
+}
+
+/// The place of each slice in slices.parquet or predictions.parquet.
+///
+/// # Errors
+/// The file cannot be read or has no slice ids.
+pub fn places(path: &Path) -> Result<BTreeMap<String, usize>, Error> {
+    let ids = texts(path, &frame(path, &[column::SLICE_ID], None)?, column::SLICE_ID)?;
+    Ok(ids.into_iter().enumerate().map(|(place, id)| (id, place)).collect())
+}
+
+/// The picture at one place of slices.parquet.
+///
+/// # Errors
+/// The file cannot be read, lacks a column, or the picture has not height times width pixels.
+pub fn picture(path: &Path, place: usize) -> Result<Picture, Error> {
+    use column::{HEIGHT, IMAGE, MASK, WIDTH};
+    let frame = frame(path, &[HEIGHT, WIDTH, IMAGE, MASK], Some((place, 1)))?;
+    let side = |name: &str| Ok(integers(path, &frame, name)?.first().and_then(|side| usize::try_from(*side).ok()).unwrap_or(0));
+    let (height, width) = (side(HEIGHT)?, side(WIDTH)?);
+    let pixels = |name: &str| {
+        let column = cast(path, &frame, name, &DataType::Binary, "bytes", DataType::is_binary)?;
+        let values = column.binary().map_err(|error| damaged(path, &error))?;
+        let bytes = values.get(0).unwrap_or_default().to_vec();
+        if bytes.len() == height * width && !bytes.is_empty() {
+            return Ok(bytes);
+        }
+        let got = format!("{} bytes for {height} x {width} pixels in row {place}", bytes.len());
+        Err(Error::Column { path: path.to_owned(), column: name.to_owned(), expected: "a byte a pixel", got })
+    };
+    Ok(Picture { height, width, image: pixels(IMAGE)?, mask: pixels(MASK)? })
+}
+
+/// The attention map at one place of predictions.parquet; None for a network without one.
+///
+/// # Errors
+/// The file cannot be read or lacks the column.
+pub fn attention(path: &Path, place: usize) -> Result<Option<Vec<f32>>, Error> {
+    let frame = frame(path, &[column::ATTENTION], Some((place, 1)))?;
+    let map = float_lists(path, &frame, column::ATTENTION)?.into_iter().next().flatten();
+    Ok(map.map(|values| values.into_iter().map(|value| value as f32).collect()))
+}
+
+/// Number of slices and series left out, by reason.
+///
+/// # Errors
+/// The file cannot be read or has no column `reason`.
+pub fn excluded(path: &Path) -> Result<BTreeMap<String, usize>, Error> {
+    let csv = Csv::read(path, "run the preprocess stage")?;
+    let reason = csv.require("reason")?;
+    let mut counts = BTreeMap::new();
+    csv.records.iter().for_each(|record| *counts.entry(record[reason].to_owned()).or_default() += 1);
+    Ok(counts)
+}
+
+/// A training log: for each column its values by epoch. Empty cells (no attention branch, no alpha) are None.
+pub type Log = BTreeMap<String, Vec<Option<f64>>>;
+
+/// Reads log.csv.
+///
+/// # Errors
+/// The file cannot be read, has no column `epoch`, or a cell that is neither empty nor a number.
+pub fn log(path: &Path) -> Result<Log, Error> {
+    let csv = Csv::read(path, "run the train stage")?;
+    csv.require("epoch")?;
+    let cell = |record: &csv::StringRecord, place: usize| match &record[place] {
+        "" => Ok(None),
+        _ => csv.number(record, place, "a number").map(Some),
+    };
+    let values = |place: usize| csv.records.iter().map(|record| cell(record, place)).collect::<Result<Vec<_>, _>>();
+    csv.head.iter().enumerate().map(|(place, name)| Ok((name.to_owned(), values(place)?))).collect()
+}

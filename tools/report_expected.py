@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Writes crates/report/tests/expected.json: metrics and tests computed by other people's code.
+
+    python3 -m venv venv
+    venv/bin/pip install numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 statsmodels==0.15.0 pauc==0.2.2
+    venv/bin/python tools/report_expected.py
+
+Every case holds its inputs, so the Rust test needs nothing but this file. Scores are rounded to two decimals to make ties.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pauc
+from scipy.stats import binomtest, norm, rankdata
+from sklearn import metrics
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+TARGET = Path(__file__).resolve().parent.parent / "crates" / "report" / "tests" / "expected.json"
+
+
+def patients_and_slices(rng, patients, slices, classes):
+    """Patient of each slice and class of each patient, every class present."""
+    label_of = np.concatenate([np.arange(classes), rng.integers(0, classes, patients - classes)])
+    patient = np.concatenate([np.arange(patients), rng.integers(0, patients, slices - patients)])
+    return np.sort(patient), label_of
+
+
+def probabilities(rng, patient, label_of, classes, strength):
+    """Two-decimal distributions whose error is shared by the slices of a patient."""
+    shared = rng.normal(0.0, 1.0, (len(label_of), classes))
+    logits = shared[patient] + rng.normal(0.0, 0.7, (len(patient), classes))
+    logits[np.arange(len(patient)), label_of[patient]] += strength
+    prob = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    prob = np.round(prob, 2)
+    # The first class takes what rounding left, and scores stay multiples of 0.01.
+    prob[:, 0] = np.round(1.0 - prob[:, 1:].sum(axis=1), 2)
+    return np.clip(prob, 0.0, 1.0)
+
+
+def decisions(prob, positive):
+    """Largest probability; a tie goes to the positive class, else to the smaller label."""
+    order = [positive] + [k for k in range(prob.shape[1]) if k != positive]
+    return np.array(order)[np.argmax(prob[:, order], axis=1)]
+
+
+def slice_metrics(label, prob, positive):
+    called = decisions(prob, positive)
+    truth, hit = label == positive, called == positive
+    binary = prob.shape[1] == 2
+    one_hot = np.eye(prob.shape[1])[label]
+    out = {
+        "accuracy": metrics.accuracy_score(label, called),
+        "sensitivity": metrics.recall_score(truth, hit),
+        "specificity": metrics.recall_score(~truth, ~hit),
+        "auc": metrics.roc_auc_score(truth, prob[:, positive]),
+        "ppv": metrics.precision_score(truth, hit),
+        "npv": metrics.precision_score(~truth, ~hit),
+        "f1": metrics.f1_score(truth, hit),
+        "balanced_accuracy": metrics.balanced_accuracy_score(label, called),
+        "mcc": metrics.matthews_corrcoef(label, called),
+        "brier": metrics.brier_score_loss(truth, prob[:, positive]) if binary
+        else float(((prob - one_hot) ** 2).sum(axis=1).mean()),
+    }
+    if not binary:
+        each = [metrics.roc_auc_score(label == k, prob[:, k]) for k in range(prob.shape[1])]
+        out["macro_auc"] = float(np.mean(each))
+    return {name: float(value) for name, value in out.items()}
+
+
+def patient_metrics(patient, label_of, prob, positive):
+    mean = np.array([prob[patient == p].mean(axis=0) for p in range(len(label_of))])
+    called = decisions(mean, positive)
+    truth, hit = label_of == positive, called == positive
+    return mean, {
+        "accuracy": [int((called == label_of).sum()), len(label_of)],
+        "sensitivity": [int((truth & hit).sum()), int(truth.sum())],
+        "specificity": [int((~truth & ~hit).sum()), int((~truth).sum())],
+    }
+
+
+def cluster_bootstrap(rng, patient, label_of, prob, positive, resamples=20_000):
+    """Percentile intervals with patients drawn within class; AUC from scikit-learn's ranks with integer weights."""
+    truth = label_of[patient] == positive
+    score, hit = prob[:, positive], decisions(prob, positive) == positive
+    greater = (score[truth][:, None] > score[~truth][None, :]) + 0.5 * (score[truth][:, None] == score[~truth][None, :])
+    groups = [np.flatnonzero(label_of == k) for k in np.unique(label_of)]
+    sensitivity, auc = [], []
+    for _ in range(resamples):
+        weight = np.zeros(len(label_of))
+        for group in groups:
+            np.add.at(weight, rng.choice(group, len(group)), 1)
+        w = weight[patient]
+        sensitivity.append((w * (truth & hit)).sum() / (w * truth).sum())
+        pairs = w[truth][:, None] * w[~truth][None, :]
+        auc.append((pairs * greater).sum() / pairs.sum())
+    return {name: np.quantile(values, [0.025, 0.975]).tolist() for name, values in [("sensitivity", sensitivity), ("auc", auc)]}
+
+
+def study(rng, patients, slices, classes, positive):
+    patient, label_of = patients_and_slices(rng, patients, slices, classes)
+    case = {"classes": classes, "positive": positive, "patient": patient.tolist(), "label_of": label_of.tolist(), "methods": []}
+    for strength in (1.0, 1.4):
+        prob = probabilities(rng, patient, label_of, classes, strength)
+        mean, by_patient = patient_metrics(patient, label_of, prob, positive)
+        method = {"prob": prob.tolist(), "slice": slice_metrics(label_of[patient], prob, positive), "patient": by_patient}
+        if classes == 2:
+            method["bootstrap"] = cluster_bootstrap(rng, patient, label_of, prob, positive)
+        method["patient_auc"] = float(metrics.roc_auc_score(label_of == positive, mean[:, positive]))
+        case["methods"].append(method)
+    return case
+
+
+def delong(rng, patients, ties):
+    truth = np.concatenate([[0, 0, 1, 1], rng.integers(0, 2, patients - 4)])
+    scores = [np.round(truth * strength + rng.normal(0, 1, patients), 1 if ties else 9) for strength in (0.8, 1.3)]
+    curves = [pauc.ROC(truth, score, direction="<") for score in scores]
+    test = pauc.compare(curves[0], curves[1], method="delong", paired=True)
+    # The definition itself, pair by pair, as a second opinion: it must agree with pauc before anything is written.
+    placements = []
+    for score in scores:
+        kernel = (score[truth == 1][:, None] > score[truth == 0][None, :]) + 0.5 * (
+            score[truth == 1][:, None] == score[truth == 0][None, :])
+        placements.append((kernel.mean(axis=1), kernel.mean(axis=0)))
+    auc = [float(case.mean()) for case, _ in placements]
+    covariance = np.cov([c for c, _ in placements]) / (truth == 1).sum() + np.cov([c for _, c in placements]) / (truth == 0).sum()
+    deviate = (auc[1] - auc[0]) / np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    p = float(2 * norm.sf(abs(deviate)))
+    theirs = float(test["p_value"] if isinstance(test, dict) else getattr(test, "p_value", getattr(test, "pvalue", np.nan)))
+    assert abs(theirs - p) < 1e-9, (test, p)
+    assert all(abs(pauc.var(curve, method="delong") - covariance[i, i]) < 1e-9 for i, curve in enumerate(curves))
+    return {"truth": truth.tolist(), "scores": [s.tolist() for s in scores], "auc": auc, "covariance": covariance.ravel().tolist(), "p": p}
+
+
+def main():
+    rng = np.random.default_rng(20260701)
+    fractions = [(0, 10), (10, 10), (1, 3), (299, 346), (115, 119), (184, 227), (7, 1000)]
+    tables = [(0, 0), (1, 4), (5, 5), (10, 25), (0, 6), (33, 21), (60, 100)]
+    ranks = np.round(rng.normal(0, 1, 25), 1)
+    values = rng.normal(0, 1, 41)
+    expected = {
+        "binary": study(rng, 24, 150, 2, 1),
+        "binary_swapped": study(rng, 24, 150, 2, 0),
+        "three_classes": study(rng, 30, 200, 3, 1),
+        "wilson": [
+            {"correct": c, "total": n, "confidence": level, "ends": list(map(float, proportion_confint(c, n, 1 - level, "wilson")))}
+            for c, n in fractions for level in (0.9, 0.95, 0.99)
+        ],
+        "mcnemar": [
+            {"first": b, "second": c, "p": float(mcnemar([[7, b], [c, 9]], exact=True).pvalue) if b + c else 1.0} for b, c in tables
+        ],
+        "delong": [delong(rng, 60, True), delong(rng, 45, False), delong(rng, 346, True)],
+        "midranks": {"values": ranks.tolist(), "ranks": rankdata(ranks).tolist()},
+        "quantiles": {"values": values.tolist(), "at": [0.0, 0.025, 0.3, 0.975, 1.0],
+                      "expected": np.quantile(values, [0.0, 0.025, 0.3, 0.975, 1.0]).tolist()},
+    }
+    for row in expected["mcnemar"]:
+        if row["first"] + row["second"]:
+            scipy_p = binomtest(row["first"], row["first"] + row["second"], 0.5).pvalue
+            assert abs(scipy_p - row["p"]) < 1e-12, row
+    TARGET.write_text(json.dumps(expected) + "\n")
+    print(f"{TARGET}: {TARGET.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
