@@ -37,20 +37,16 @@ pub enum Error {
     },
     /// A label is a patient's, not a slice's.
     #[error(
-        "patient \"{patient}\" has two labels: {first} (slice {first_slice}) and {second} (slice {second_slice}); \
+        "patient \"{patient}\" has two labels: {first} and {second}; \
          a label belongs to the patient: correct the labels file or the manifest"
     )]
     TwoLabels {
         /// The patient.
         patient: String,
-        /// One class, as `label (name)`.
+        /// One class, as `label (name) in slice ID`.
         first: String,
-        /// A slice of it.
-        first_slice: String,
         /// The other.
         second: String,
-        /// A slice of it.
-        second_slice: String,
     },
     /// A label beyond the classes.
     #[error("slice {slice} has label {label}, but the study names {classes} classes (labels 0 to {})", classes - 1)]

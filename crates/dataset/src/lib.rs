@@ -71,7 +71,7 @@ fn assign(config: &Config, slices: &[Slice]) -> Result<Vec<Row>, Error> {
         Some(path) => splits_file::read(path, &patients)?,
         None => {
             let groups = patient::groups(&patients, slices);
-            for warning in patient::united(&groups) {
+            if let Some(warning) = patient::united(&groups) {
                 eprintln!("warning: {warning}");
             }
             split::check_size(&groups, &config.classes, config.dataset.folds as usize)?;

@@ -50,14 +50,9 @@ pub fn patients(slices: &[Slice], classes: &[String]) -> Result<Vec<Patient>, Er
 }
 
 fn two_labels(first: &Slice, second: &Slice, classes: &[String]) -> Error {
-    let name = |label: i32| format!("{label} ({})", classes[label as usize]);
-    Error::TwoLabels {
-        patient: first.patient_id.clone(),
-        first: name(first.label),
-        first_slice: first.slice_id.clone(),
-        second: name(second.label),
-        second_slice: second.slice_id.clone(),
-    }
+    let words =
+        |slice: &Slice| format!("{} ({}) in slice {}", slice.label, classes[slice.label as usize], slice.slice_id);
+    Error::TwoLabels { patient: first.patient_id.clone(), first: words(first), second: words(second) }
 }
 
 /// Unites patients that share an identical image, directly or through others. Sorted by the first patient of each.

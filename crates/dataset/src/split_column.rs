@@ -78,7 +78,8 @@ fn manifest(path: &Path, split: &str) -> Result<DataFrame, Error> {
         .map_err(|error| failed(error.to_string()))?;
     for name in [column::PATH, split] {
         if read.column(name).is_err() {
-            let found: Vec<&str> = read.get_column_names_str().into_iter().filter(|name| *name != ROW).collect();
+            let names = read.get_column_names().into_iter().map(|name| name.as_str());
+            let found: Vec<&str> = names.filter(|name| *name != ROW).collect();
             return Err(failed(format!("no column \"{name}\" (found: {})", found.join(", "))));
         }
     }

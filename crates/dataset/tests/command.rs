@@ -10,6 +10,7 @@ use arrow::array::{
 use contract::layout::{FOLDS, RECEIPT, SPLITS};
 use contract::schema;
 use contract::table::TableWriter;
+use polars::prelude::{CsvReadOptions, SerReader};
 
 /// Patient, label, image. The slice's id and source follow from its place.
 type Slice = (String, i32, String);
@@ -23,7 +24,7 @@ fn balanced(patients: usize) -> Vec<Slice> {
     (0..patients * 4).map(slice).collect()
 }
 
-fn write_slices(path: &Path, slices: &[Slice]) {
+fn write_slices(path: &Path, slices: &[Slice], sources: &[String]) {
     let schema = schema::slices();
     let texts = |of: &dyn Fn(usize, &Slice) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(slices.iter().enumerate().map(|(at, slice)| of(at, slice))))
@@ -38,7 +39,7 @@ fn write_slices(path: &Path, slices: &[Slice]) {
         Arc::new(Int32Array::from(vec![0; count])),
         Arc::new(Float32Array::from(vec![None; count])),
         Arc::new(Int32Array::from_iter_values(slices.iter().map(|slice| slice.1))),
-        texts(&|at, _| format!("{at}.png")),
+        texts(&|at, _| sources[at].clone()),
         Arc::new(UInt32Array::from(vec![1; count])),
         Arc::new(UInt32Array::from(vec![1; count])),
         Arc::new(BinaryArray::from_iter_values(slices.iter().map(|slice| slice.2.as_bytes()))),
@@ -55,8 +56,13 @@ struct Study(tempfile::TempDir);
 
 impl Study {
     fn of(slices: &[Slice]) -> Self {
+        let sources: Vec<String> = (0..slices.len()).map(|at| format!("{at}.png")).collect();
+        Self::with_sources(slices, &sources)
+    }
+
+    fn with_sources(slices: &[Slice], sources: &[String]) -> Self {
         let study = Self(tempfile::tempdir().unwrap());
-        write_slices(&study.path("data/s/1_masks/slices.parquet"), slices);
+        write_slices(&study.path("data/s/1_masks/slices.parquet"), slices, sources);
         std::fs::write(study.path("study.yaml"), "study: s\n").unwrap();
         study
     }
@@ -73,7 +79,9 @@ impl Study {
     fn run(&self, set: &[&str]) -> (Option<i32>, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chumoku-dataset"));
         command.current_dir(self.0.path()).args(["--config", "study.yaml"]);
-        set.iter().for_each(|text| drop(command.args(["--set", text])));
+        for text in set {
+            command.args(["--set", text]);
+        }
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
@@ -188,4 +196,54 @@ fn bad_files_are_refused() {
     std::fs::remove_file(&slices).unwrap();
     study.fails(&[], 4, &["slices.parquet", "run the stages before this one"]);
     study.fails(&["dataset.fold=3"], 3, &["did you mean \"folds\"?"]);
+}
+
+/// The public COVID-CT set by its table alone: 1 to 16 slices a patient.
+#[test]
+fn covid_ct_divides_evenly_and_its_official_split_is_clean() {
+    let Some(shared) = std::env::var_os("CHUMOKU_SHARED") else {
+        println!("CHUMOKU_SHARED is not set: not run");
+        return;
+    };
+    let manifest = Path::new(&shared).join("covid-ct/slices.csv");
+    let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
+    let table = options.try_into_reader_with_file_path(Some(manifest.clone())).unwrap().finish().unwrap();
+    let text = |name: &str| -> Vec<String> {
+        table.column(name).unwrap().str().unwrap().iter().map(|value| value.unwrap().to_owned()).collect()
+    };
+    let label = text("label").into_iter().map(|label| label.parse().unwrap());
+    let rows = text("patient_id").into_iter().zip(label).zip(text("sha256"));
+    let slices: Vec<Slice> = rows.map(|((patient, label), image)| (patient, label, image)).collect();
+    assert_eq!(slices.len(), 746);
+    let study = Study::with_sources(&slices, &text("path"));
+
+    let (code, out, err) = study.run(&[]);
+    assert_eq!(code, Some(0), "{err}");
+    println!("{out}");
+    let numbers = |class: &str, at: usize| -> Vec<i32> {
+        let lines = out.lines().filter(|line| line.contains(class));
+        lines.map(|line| line.split_whitespace().nth(at).unwrap().parse().unwrap()).collect()
+    };
+    for class in ["common_pneumonia", "covid19"] {
+        let spread =
+            |at: usize| numbers(class, at).into_iter().max().unwrap() - numbers(class, at).into_iter().min().unwrap();
+        assert!(spread(2) <= 1, "{out}");
+        assert!(spread(3) <= 8, "{out}");
+    }
+    // Counted in slices.csv with Python: patients, then slices, of each class.
+    assert_eq!(
+        [2, 3].map(|at| (numbers("common", at).iter().sum(), numbers("covid", at).iter().sum())),
+        [(171, 213), (397, 349)]
+    );
+
+    let manifest = format!("preprocess.manifest={}", manifest.display());
+    let (code, out, err) = study.run(&[&manifest, "dataset.split_column=official_split"]);
+    assert_eq!(code, Some(0), "{err}");
+    // The set's own numbers: 203 test slices, and 425 + 118 others.
+    println!("{out}");
+    let sum = |fold: &str| -> i32 {
+        let lines = out.lines().filter(|line| line.starts_with(fold));
+        lines.map(|line| line.split_whitespace().last().unwrap().parse::<i32>().unwrap()).sum()
+    };
+    assert_eq!((sum("0 (test)"), sum("1 (train)")), (203, 543));
 }

@@ -81,14 +81,14 @@ impl Body {
     pub(crate) fn draw(draw: &mut Draw, variety: f32) -> Self {
         let size = draw.normal(1.0, 0.07 * variety.min(1.5));
         let contrast = draw.chance(0.45);
-        let dome = draw.normal(0.62, 0.05 * variety);
+        let dome = draw.normal(0.60, 0.05 * variety);
         let woman = draw.chance(0.5);
         Self {
             length_mm: draw.normal(235.0, 22.0) * size,
             half_width_mm: draw.normal(128.0, 7.0) * size,
             front_mm: draw.normal(84.0, 6.0) * size,
             back_mm: draw.normal(94.0, 5.0) * size,
-            square: draw.uniform(0.15, 0.6),
+            square: draw.uniform(0.0, 0.4),
             fat_mm: draw.uniform(6.0, 14.0 + 22.0 * variety.min(1.4)),
             muscle_mm: draw.uniform(8.0, 17.0),
             breast_mm: if woman { draw.uniform(8.0, 40.0) } else { 0.0 },
@@ -159,7 +159,8 @@ impl Pose {
         let tightest = if variety > 1.0 { 0.84 } else { 1.0 };
         let field_mm = width * draw.uniform(tightest, 1.22);
         let shift_mm = (draw.normal(0.0, 7.0 * variety), draw.normal(-4.0, 7.0 * variety));
-        let below = if prone { body.front_mm + 22.0 + 0.7 * body.fat_mm } else { body.back_mm + 36.0 + 0.6 * body.fat_mm };
+        let below =
+            if prone { body.front_mm + 22.0 + 0.7 * body.fat_mm } else { body.back_mm + 36.0 + 0.6 * body.fat_mm };
         let kind = draw.uniform(0.0, 1.0);
         Self {
             turn: lean + if prone { std::f32::consts::PI } else { 0.0 },

@@ -60,7 +60,8 @@ impl Bones {
         let sternum = ramp(0.10, 0.14, section.level) * ramp(0.80, 0.74, section.level);
         let blade = ramp(-0.12, -0.04, section.level) * ramp(0.52, 0.44, section.level);
         let collar = ramp(-0.10, -0.04, section.level) * ramp(0.12, 0.06, section.level);
-        let shoulder = ramp(-0.16, -0.08, section.level) * ramp(0.10, 0.04, section.level) * f32::from(u8::from(body.arms));
+        let shoulder =
+            ramp(-0.16, -0.08, section.level) * ramp(0.10, 0.04, section.level) * f32::from(u8::from(body.arms));
         let chest_front = body.front_mm * section.girth.powf(1.4);
         let pair = |make: &dyn Fn(f32) -> Ellipse| [RIGHT, LEFT].map(|side| make(sign(side)));
         let blade_x = body.half_width_mm * mix(0.62, 0.72, section.girth);
@@ -76,16 +77,25 @@ impl Bones {
             vertebra: Ellipse::new(0.0, y, 19.0, 15.5).squared(0.25),
             disc: step < DISC_SHARE,
             spinous: Ellipse::new(0.0, canal_y + 18.0, 3.6 * process, 11.0 * process),
-            transverse: pair(&|sign| Ellipse::new(sign * 23.0, canal_y + 4.0, 15.0 * process, 5.0 * process).turned(sign * 0.35)),
-            sternum: Ellipse::new(0.0, -chest_front - 8.0, mix(30.0, 18.0, ramp(0.18, 0.26, section.level)) * sternum, 6.5 * sternum)
-                .squared(0.5),
+            transverse: pair(&|sign| {
+                Ellipse::new(sign * 23.0, canal_y + 4.0, 15.0 * process, 5.0 * process).turned(sign * 0.35)
+            }),
+            sternum: Ellipse::new(
+                0.0,
+                -chest_front - 8.0,
+                mix(30.0, 18.0, ramp(0.18, 0.26, section.level)) * sternum,
+                6.5 * sternum,
+            )
+            .squared(0.5),
             blades: pair(&|sign| Ellipse::new(sign * blade_x, blade_y + 14.0, 44.0 * blade, 4.2).turned(-sign * 0.72)),
             spines_of_blades: pair(&|sign| {
                 let high = blade * ramp(0.25, 0.15, section.level);
                 Ellipse::new(sign * (blade_x + 12.0), blade_y + 20.0, 30.0 * high, 4.0).turned(-sign * 0.1)
             }),
             collars: pair(&|sign| Ellipse::new(sign * 62.0, -42.0, 42.0 * collar, 6.5).turned(sign * 0.35)),
-            humeri: pair(&|sign| Ellipse::new(sign * (body.half_width_mm + 22.0), 14.0, 23.0 * shoulder, 23.0 * shoulder)),
+            humeri: pair(&|sign| {
+                Ellipse::new(sign * (body.half_width_mm + 22.0), 14.0, 23.0 * shoulder, 23.0 * shoulder)
+            }),
             texture: Field::new(body.texture ^ 0xB0),
             pixel,
         }
@@ -123,7 +133,8 @@ impl Bones {
         // Shoulder blades bend around the ribs: what would enter the chest is pushed out.
         let blade = self.blades[side].distance(x, y).min(self.spines_of_blades[side].distance(x, y));
         distance = distance.min(blade.max(11.0 - wall));
-        distance = distance.min(self.collars[side].distance(x, y).max(3.0 - wall)).min(self.humeri[side].distance(x, y));
+        distance =
+            distance.min(self.collars[side].distance(x, y).max(3.0 - wall)).min(self.humeri[side].distance(x, y));
         self.shell(distance, x, y)
     }
 

@@ -126,8 +126,8 @@ impl Lesion {
 pub(crate) fn lesions(traits: &Traits, load: f32, sampler: &Sampler, rng: &mut ChaCha8Rng) -> Vec<Lesion> {
     let mut draw = Draw(rng);
     let affected = if draw.chance(0.5) { RIGHT } else { LEFT };
-    let severity = draw.uniform(0.55, 1.35) * load;
-    let patches = (mix(1.6, 9.0, traits.patchy) * severity).round().max(1.0) as usize;
+    let severity = draw.uniform(0.65, 1.45) * load;
+    let patches = (mix(3.0, 16.0, traits.patchy) * severity).round().max(1.0) as usize;
     let nodules = (mix(14.0, 0.0, (traits.patchy + traits.glassy).min(1.0)) * draw.uniform(0.3, 1.3)).round() as usize;
     let other_share = mix(0.04, 0.5, traits.bilateral);
     let mut found = Vec::with_capacity(patches + nodules);
@@ -143,6 +143,11 @@ pub(crate) fn lesions(traits: &Traits, load: f32, sampler: &Sampler, rng: &mut C
     found
 }
 
+/// Level of a lesion: around the middle, or towards the base.
+fn height(draw: &mut Draw, traits: &Traits) -> f32 {
+    draw.normal(mix(0.42, 0.70, traits.basal), 0.19).clamp(0.12, 0.93)
+}
+
 fn of_lesion(draw: &mut Draw, value: f32) -> f32 {
     draw.normal(value, LESION_SPREAD).clamp(0.0, 1.0)
 }
@@ -152,24 +157,24 @@ fn patch(traits: &Traits, severity: f32, side: usize, sampler: &Sampler, draw: &
     let glassy = of_lesion(draw, traits.glassy);
     let patchy = of_lesion(draw, traits.patchy);
     let depth = mix(38.0, 3.0, peripheral);
-    let (centre, angle) = place(side, depth, mix(0.38, 0.82, of_lesion(draw, traits.basal)), sampler, draw)?;
-    let size = mix(46.0, 19.0, patchy) * draw.uniform(0.75, 1.25) * severity.clamp(0.6, 1.6).sqrt();
-    let flat = mix(1.0, 0.55, peripheral);
+    let (centre, angle) = place(side, depth, height(draw, traits), sampler, draw)?;
+    let size = mix(47.0, 26.0, patchy) * draw.uniform(0.75, 1.25) * severity.clamp(0.6, 1.6).sqrt();
+    let flat = mix(1.0, 0.6, peripheral);
     Some(Lesion {
         side,
         centre,
-        half_mm: [size * flat, size, size * draw.uniform(0.8, 1.2)],
+        half_mm: [size * flat, size, size * draw.uniform(1.0, 1.6)],
         angle,
-        hu: mix(10.0, -620.0, glassy) + draw.normal(0.0, 35.0),
+        hu: mix(10.0, -570.0, glassy) + draw.normal(0.0, 35.0),
         softness: mix(0.18, 0.65, glassy),
-        grain: mix(0.1, 0.55, glassy),
+        grain: mix(0.1, 0.42, glassy),
         ragged: mix(0.45, 0.7, patchy),
         field: Field::new(draw.0.random()),
     })
 }
 
 fn nodule(traits: &Traits, side: usize, sampler: &Sampler, draw: &mut Draw) -> Option<Lesion> {
-    let (centre, angle) = place(side, draw.uniform(6.0, 35.0), mix(0.38, 0.82, of_lesion(draw, traits.basal)), sampler, draw)?;
+    let (centre, angle) = place(side, draw.uniform(6.0, 35.0), height(draw, traits), sampler, draw)?;
     let size = draw.uniform(3.0, 6.5);
     Some(Lesion {
         side,
@@ -193,7 +198,7 @@ fn place(side: usize, depth: f32, level: f32, sampler: &Sampler, draw: &mut Draw
         let slack = 1.0 + attempt as f32 / 500.0;
         let (lung, found) = section.lung(point[0], point[1]);
         let pleura = section.pleura(point[0], point[1]);
-        let near = (-pleura - depth).abs() < 4.0 * slack && (section.level - level).abs() < 0.13 * slack;
+        let near = (-pleura - depth).abs() < 4.0 * slack && (section.level - level).abs() < 0.05 * slack;
         if found == side && lung < -1.5 && near {
             return Some((point, slope(section, point)));
         }
@@ -248,7 +253,8 @@ mod tests {
                 let count = found.len().max(1) as f32;
                 let right = found.iter().filter(|lesion| lesion.side == RIGHT).count() as f32;
                 sums[row][0] += right.min(count - right) / count;
-                let depth = |lesion: &Lesion| -sampler.section(lesion.centre[2]).pleura(lesion.centre[0], lesion.centre[1]);
+                let depth =
+                    |lesion: &Lesion| -sampler.section(lesion.centre[2]).pleura(lesion.centre[0], lesion.centre[1]);
                 sums[row][1] += found.iter().map(depth).sum::<f32>() / count;
                 sums[row][2] += found.iter().map(|lesion| lesion.hu).sum::<f32>() / count;
             }

@@ -36,7 +36,9 @@ pub enum Error {
         message: String,
     },
     /// The study is not one of synthetic CT.
-    #[error("phantom.enabled is false in {path}: this study brings its own CT; set phantom.enabled to true to make synthetic CT")]
+    #[error(
+        "phantom.enabled is false in {path}: this study brings its own CT; set phantom.enabled to true to make synthetic CT"
+    )]
     Disabled {
         /// The study.
         path: PathBuf,

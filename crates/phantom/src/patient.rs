@@ -87,6 +87,7 @@ pub fn generate(spec: &PatientSpec) -> Patient {
         Disease::Healthy => Vec::new(),
         _ => disease::lesions(&traits, spec.load, &sampler, &mut illness),
     };
-    let surroundings = Surroundings::draw(&mut Draw(&mut rng("phantom/surroundings")), &body, spec.confounder);
+    let surroundings =
+        Surroundings::draw(&mut Draw(&mut rng("phantom/surroundings")), &body, spec.variety, spec.confounder);
     Patient { spec: spec.clone(), body, pose, traits, lesions, vessels, kernel, thickness_mm, abdomen, surroundings }
 }

@@ -67,7 +67,8 @@ fn outline(slice: &Slice, row: usize, column: usize) -> Option<[u8; 3]> {
     let (rows, columns) = slice.hu.dim();
     let border = |mask: &ndarray::Array2<u8>| {
         let here = mask[(row, column)];
-        let neighbours = [(row.wrapping_sub(1), column), (row + 1, column), (row, column.wrapping_sub(1)), (row, column + 1)];
+        let neighbours =
+            [(row.wrapping_sub(1), column), (row + 1, column), (row, column.wrapping_sub(1)), (row, column + 1)];
         let outside = |(r, c): (usize, usize)| r >= rows || c >= columns || mask[(r, c)] != here;
         (here > 0 && neighbours.into_iter().any(outside)).then_some(here)
     };

@@ -86,7 +86,8 @@ impl Section {
         let arch = profile(0.25, 0.07);
         let hilum = profile(HILUM, 0.16);
         let below_arch = ramp(0.22, 0.27, level);
-        let column = body.mediastinum_mm * mix(0.95, 1.25, profile(HILUM, 0.14)) * mix(1.0, 0.75, ramp(0.5, 0.7, level));
+        let column =
+            body.mediastinum_mm * mix(0.95, 1.25, profile(HILUM, 0.14)) * mix(1.0, 0.75, ramp(0.5, 0.7, level));
         Self {
             level,
             girth,
@@ -99,10 +100,9 @@ impl Section {
             airways: Self::airways(level),
             domes: [RIGHT, LEFT].map(|side| Self::dome(body, level, side)),
             column: Ellipse::new(0.0, 2.0, column, 0.82 * body.front_mm * girth.max(0.3)),
-            spine: Ellipse::new(0.0, 0.88 * body.back_mm, 27.0, 46.0),
-            hila: [RIGHT, LEFT].map(|side| {
-                Ellipse::new(sign(side) * (body.mediastinum_mm + 8.0), 8.0, 20.0 * hilum, 23.0 * hilum)
-            }),
+            spine: Ellipse::new(0.0, 0.90 * body.back_mm, 25.0, 44.0),
+            hila: [RIGHT, LEFT]
+                .map(|side| Ellipse::new(sign(side) * (body.mediastinum_mm + 8.0), 8.0, 20.0 * hilum, 23.0 * hilum)),
             junction_mm: mix(7.0, 2.0, ramp(0.1, 0.35, level)),
         }
     }
@@ -133,11 +133,18 @@ impl Section {
     fn dome(body: &Body, level: f32, side: usize) -> Ellipse {
         let top = body.dome_top[side];
         let down = ((level - top) / (1.0 - top)).max(0.0);
-        let scale = (1.0 - (1.0 - down.min(1.0)).powi(2)).sqrt() * (1.0 + 0.45 * ramp(0.7, 1.0, down));
+        let curve = (1.0 - (1.0 - down.min(1.0)).powi(2)).powf(0.62);
+        let scale = curve * (1.0 + 0.5 * ramp(0.86, 1.0, down));
         let half_y = 0.5 * (body.front_mm + body.back_mm);
-        let y = mix(-0.10, -0.02, down.min(1.0)) * body.back_mm;
-        Ellipse::new(sign(side) * 0.48 * body.half_width_mm, y, 0.58 * body.half_width_mm * scale, 1.02 * half_y * scale)
-            .squared(0.25)
+        // The dome is highest in front of the middle, so the last of the lung lies behind.
+        let y = mix(-0.24, -0.10, down.min(1.0)) * body.back_mm;
+        Ellipse::new(
+            sign(side) * 0.46 * body.half_width_mm,
+            y,
+            0.56 * body.half_width_mm * scale,
+            0.98 * half_y * scale,
+        )
+        .squared(0.2)
     }
 
     /// Side of the body that a point belongs to.
@@ -153,7 +160,7 @@ impl Section {
     /// Signed distance to the mediastinum with the spine, mm.
     pub fn mediastinum(&self, x: f32, y: f32) -> f32 {
         let side = self.side(x);
-        let mut distance = smooth_union(self.column.distance(x, y), self.spine.distance(x, y), 14.0);
+        let mut distance = smooth_union(self.column.distance(x, y), self.spine.distance(x, y), 18.0);
         distance = smooth_union(distance, self.heart.distance(x, y) - 3.0, 9.0);
         distance = smooth_union(distance, self.hila[side].distance(x, y), 8.0);
         distance = smooth_union(distance, self.arch.distance(x, y) - 2.0, 6.0);
@@ -168,7 +175,7 @@ impl Section {
         if wall > 0.0 || self.level <= 0.0 || self.level >= 1.0 {
             return (wall.max(1.0), side);
         }
-        let without_middle = smooth_difference(wall, self.mediastinum(x, y), 6.0);
+        let without_middle = smooth_difference(wall, self.mediastinum(x, y), 12.0);
         (smooth_difference(without_middle, self.domes[side].distance(x, y), 4.0), side)
     }
 
@@ -187,7 +194,8 @@ mod tests {
     fn area(body: &Body, level: f32, side: usize) -> usize {
         let section = Section::at(body, level);
         let grid = (-80..80).flat_map(|row| (-90..90).map(move |column| (column as f32 * 2.0, row as f32 * 2.0)));
-        grid.filter(|(x, y)| matches!(section.lung(*x, *y), (distance, found) if distance < 0.0 && found == side)).count()
+        grid.filter(|(x, y)| matches!(section.lung(*x, *y), (distance, found) if distance < 0.0 && found == side))
+            .count()
     }
 
     #[test]

@@ -50,11 +50,8 @@ impl Ellipse {
         if gradient < 1.0e-6 {
             return -self.half_x.min(self.half_y);
         }
-        let norm = if self.square > 0.0 {
-            round + self.square * ((u2 * u2 + v2 * v2).sqrt().sqrt() - round)
-        } else {
-            round
-        };
+        let norm =
+            if self.square > 0.0 { round + self.square * ((u2 * u2 + v2 * v2).sqrt().sqrt() - round) } else { round };
         round * (norm - 1.0) / gradient
     }
 }

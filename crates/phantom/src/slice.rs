@@ -59,7 +59,13 @@ struct Frame {
 impl Frame {
     fn new(patient: &Patient, level: f32) -> Self {
         let (sin, cos) = patient.pose.turn.sin_cos();
-        Self { sin, cos, shift: patient.pose.shift_mm, field: Field::new(patient.body.texture ^ 0xF1), z: patient.z_mm(level) }
+        Self {
+            sin,
+            cos,
+            shift: patient.pose.shift_mm,
+            field: Field::new(patient.body.texture ^ 0xF1),
+            z: patient.z_mm(level),
+        }
     }
 
     /// The distortion that keeps the figures from looking drawn with a compass.
@@ -176,7 +182,7 @@ impl<'a> Canvas<'a> {
         }
         let (image_x, image_y) = self.image_mm((index % self.size) as f32, (index / self.size) as f32);
         let table = around.table(&self.patient.pose, image_x, image_y, self.pixel).unwrap_or(AIR_HU);
-        around.near_body(&self.patient.body, x, y, skin, self.level, self.pixel, table)
+        around.near_body(x, y, skin, self.level, self.pixel, table)
     }
 
     fn lesions(&mut self) {

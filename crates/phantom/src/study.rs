@@ -31,7 +31,7 @@ pub const LUNG_MASK: &str = "lung_mask";
 /// Column of the true lesion mask: u8, row-major, 0 or 1.
 pub const LESION_MASK: &str = "lesion_mask";
 /// Level of the first and of the last slice: just inside the lungs.
-const LEVELS: (f32, f32) = (0.07, 0.95);
+const LEVELS: (f32, f32) = (0.10, 0.92);
 /// Height of the lung apex above the scanner's zero, mm.
 const APEX_MM: f32 = 150.0;
 /// Patients in memory at a time.

@@ -2,7 +2,6 @@
 
 use crate::body::{Body, Draw, Pose};
 use crate::field::Field;
-use crate::section::{LEFT, RIGHT, sign};
 use crate::shape::{Ellipse, coverage, mix};
 
 const METAL_HU: f32 = 2500.0;
@@ -15,11 +14,52 @@ const SHELL_MM: f32 = 2.4;
 /// Electrodes of a patient who wears them.
 const ELECTRODES: usize = 4;
 
+/// An arm cut across, mm in the patient's frame.
+#[derive(Debug, Clone, Copy)]
+struct Limb {
+    x: f32,
+    y: f32,
+    radius: f32,
+}
+
+impl Limb {
+    /// Arms beside the body; in varied patients also one alone, away from the body, or folded over the chest.
+    fn draw(draw: &mut Draw, body: &Body, variety: f32) -> Vec<Self> {
+        let (radius, forward) = (draw.uniform(36.0, 50.0), draw.uniform(-10.0, 45.0));
+        let wide = body.half_width_mm + body.muscle_mm + body.fat_mm + 6.0;
+        let beside = |sign: f32| Self { x: sign * (wide + radius), y: forward, radius };
+        let mut limbs = if body.arms { vec![beside(-1.0), beside(1.0)] } else { Vec::new() };
+        for _ in 0..2 {
+            let (radius, gap, angle) = (draw.uniform(24.0, 50.0), draw.uniform(0.0, 45.0), draw.uniform(-3.4, 0.3));
+            let deep = body.front_mm + 14.0 + body.fat_mm;
+            let limb = Self { x: angle.cos() * (wide + radius + gap), y: angle.sin() * (deep + radius + gap), radius };
+            if draw.chance(0.5 * (variety - 1.0).max(0.0)) {
+                limbs.push(limb);
+            }
+        }
+        limbs
+    }
+
+    /// Skin, fat, muscle and a hollow bone over `air`.
+    fn over(&self, air: f32, x: f32, y: f32, pixel: f32) -> f32 {
+        let distance = Ellipse::new(self.x, self.y, self.radius, self.radius * 1.1).distance(x, y);
+        if distance > pixel {
+            return air;
+        }
+        let meat = mix(-95.0, 50.0, coverage(distance + 0.3 * self.radius, pixel));
+        let bone = Ellipse::new(self.x, self.y + 4.0, 12.0, 12.0).distance(x, y);
+        let shell = mix(meat, mix(900.0, 60.0, coverage(bone + 4.5, pixel)), coverage(bone, pixel));
+        mix(air, shell, coverage(distance, pixel))
+    }
+}
+
 /// The surroundings of one patient.
 #[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
-    arms: Option<[f32; 2]>,
+    limbs: Vec<Limb>,
     cloth: Option<Field>,
+    /// Mean height of the cloth over the skin, mm.
+    cloth_mm: f32,
     /// Angles of the electrodes around the front, radians from the left (0) over the front; empty without the confounder.
     electrodes: Vec<f32>,
     /// Middle of the burnt-in mark, in shares of the side.
@@ -28,16 +68,19 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    pub fn draw(draw: &mut Draw, body: &Body, confounder: bool) -> Self {
-        let arms = body.arms.then(|| [draw.uniform(36.0, 50.0), draw.uniform(-10.0, 45.0)]);
+    pub fn draw(draw: &mut Draw, body: &Body, variety: f32, confounder: bool) -> Self {
+        let limbs = Limb::draw(draw, body, variety);
         let cloth = body.cloth.then(|| Field::new(body.texture ^ 0xC1));
+        let cloth_mm = draw.uniform(7.0, 13.0 + 28.0 * (variety - 1.0).clamp(0.0, 1.0));
         let two_shells = draw.chance(0.7);
         // Drawn for everyone, so that the confounder changes nothing else.
-        let angles: Vec<f32> = (0..ELECTRODES).map(|index| 0.55 + 0.62 * index as f32 + draw.normal(0.0, 0.1)).collect();
+        let angles: Vec<f32> =
+            (0..ELECTRODES).map(|index| 0.55 + 0.62 * index as f32 + draw.normal(0.0, 0.1)).collect();
         let mark = (draw.uniform(0.07, 0.10), draw.uniform(0.80, 0.84));
         Self {
-            arms,
+            limbs,
             cloth,
+            cloth_mm,
             electrodes: if confounder { angles } else { Vec::new() },
             mark: confounder.then_some(mark),
             two_shells,
@@ -45,24 +88,13 @@ impl Surroundings {
     }
 
     /// Density of a point outside the body in the patient's frame, HU: arms and cloth over `air`.
-    pub fn near_body(&self, body: &Body, x: f32, y: f32, skin: f32, level: f32, pixel: f32, air: f32) -> f32 {
+    pub fn near_body(&self, x: f32, y: f32, skin: f32, level: f32, pixel: f32, air: f32) -> f32 {
         let mut hu = air;
-        if let Some([radius, forward]) = self.arms.filter(|_| level > 0.05) {
-            for side in [RIGHT, LEFT] {
-                let away = body.half_width_mm + body.muscle_mm + body.fat_mm + radius + 6.0;
-                let arm = Ellipse::new(sign(side) * away, forward, radius, radius * 1.1);
-                let distance = arm.distance(x, y);
-                if distance > pixel {
-                    continue;
-                }
-                let meat = mix(-95.0, 50.0, coverage(distance + 0.3 * radius, pixel));
-                let bone = Ellipse::new(sign(side) * away, forward + 4.0, 12.0, 12.0).distance(x, y);
-                let shell = mix(meat, mix(900.0, 60.0, coverage(bone + 4.5, pixel)), coverage(bone, pixel));
-                hu = mix(hu, shell, coverage(distance, pixel));
-            }
+        for limb in self.limbs.iter().filter(|_| level > 0.05) {
+            hu = limb.over(hu, x, y, pixel);
         }
-        if let Some(cloth) = self.cloth.filter(|_| (1.0..26.0).contains(&skin)) {
-            let fold = skin - 10.0 - 9.0 * cloth.at(x / 30.0, y / 30.0, level * 6.0);
+        if let Some(cloth) = self.cloth.filter(|_| (1.0..2.0 * self.cloth_mm + 8.0).contains(&skin)) {
+            let fold = skin - self.cloth_mm - 0.9 * self.cloth_mm * cloth.at(x / 30.0, y / 30.0, level * 6.0);
             let torn = cloth.at(x / 45.0 + 20.0, y / 45.0, level * 3.0);
             if torn > -0.1 {
                 hu = hu.max(mix(hu, CLOTH_HU, (1.0 - fold.abs() / pixel).max(0.0)));

@@ -61,7 +61,12 @@ impl<'a> Tissue<'a> {
             abdomen: abdomen.at(body, level, pixel),
             breasts: pair(&|sign| {
                 let (half_x, half_y) = (56.0 * breast, (26.0 + body.breast_mm) * breast);
-                Ellipse::new(sign * 0.52 * body.half_width_mm, -0.80 * body.front_mm - 0.55 * body.fat_mm, half_x, half_y)
+                Ellipse::new(
+                    sign * 0.52 * body.half_width_mm,
+                    -0.80 * body.front_mm - 0.55 * body.fat_mm,
+                    half_x,
+                    half_y,
+                )
             }),
             backs: pair(&|sign| Ellipse::new(sign * 27.0, canal + 11.0, 25.0, 17.0)),
             shoulders: pair(&|sign| {
@@ -116,7 +121,8 @@ impl<'a> Tissue<'a> {
         let ragged = 2.5 * self.field.at(x / 16.0, y / 16.0, self.z / 30.0);
         let thick = self.body.muscle_mm * (1.0 + 0.4 * behind + 0.5 * before) + ragged;
         let shoulder = skin + mix(200.0, fat.min(24.0), ramp(0.16, 0.02, level));
-        let muscle = (wall - thick).min(self.backs[side].distance(x, y)).min(self.shoulders[side].distance(x, y)).min(shoulder);
+        let muscle =
+            (wall - thick).min(self.backs[side].distance(x, y)).min(self.shoulders[side].distance(x, y)).min(shoulder);
         let muscle = muscle.max(skin + 0.35 * fat.min(10.0) + SKIN_MM);
         let planes = self.field.at(x / 10.0 + 50.0, y / 10.0, self.z / 45.0);
         let meat = mix(-70.0, MUSCLE_HU, ramp(0.02, 0.14, planes.abs()));

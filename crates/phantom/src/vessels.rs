@@ -13,9 +13,9 @@ use crate::section::{HILUM, LEFT, RIGHT, Section, sign};
 /// Twigs of one lung.
 const TWIGS: usize = 1500;
 /// Radius of the last twigs, mm.
-const TWIG_MM: f32 = 0.55;
+const TWIG_MM: f32 = 0.6;
 /// Largest radius drawn, mm: the vessels at the hilum.
-const STEM_MM: f32 = 6.5;
+const STEM_MM: f32 = 7.0;
 /// How much the way to the hilum counts against the way to the next vessel.
 const THRIFT: f32 = 0.62;
 /// Sections that the growth looks positions up in.
@@ -162,11 +162,11 @@ mod tests {
 
     #[test]
     fn calibres_follow_murray() {
-        // A stem with two twigs: r^3 = 2 * 0.55^3.
+        // A stem with two twigs: r^3 = 2 * 0.6^3.
         let at = |z: f32| [0.0, 0.0, z];
         let node = |z: f32, parent: usize| Node { at: at(z), parent, way: z };
         let vessels = calibrate(&[node(0.0, 0), node(1.0, 0), node(2.0, 1), node(2.5, 1)]);
-        let expected = (2.0_f32 * 0.55_f32.powi(3)).cbrt();
+        let expected = (2.0_f32 * 0.6_f32.powi(3)).cbrt();
         assert!((vessels[0].radius_mm - expected).abs() < 1e-6);
         assert_eq!(vessels[1].radius_mm, TWIG_MM);
     }

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use dicom_core::Tag;
-use dicom_dictionary_std::tags;
+use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 use rayon::prelude::*;
 
@@ -151,6 +151,11 @@ pub fn header(folder: &Path, file: &Path) -> Result<Header, Error> {
     };
     let count = |tag| text(&object, tag).and_then(|text| text.parse::<usize>().ok());
     let (rows, columns) = (count(tags::ROWS).unwrap_or(0), count(tags::COLUMNS).unwrap_or(0));
+    if rows * columns == 0 && object.meta().media_storage_sop_class_uid() == uids::CT_IMAGE_STORAGE {
+        // A file cut between two elements reads without an error.
+        let message = "a CT image without rows or columns; the file is truncated or corrupt".to_owned();
+        return Err(Error::File { path, message });
+    }
     let folder_as_series = || file.parent().unwrap_or(Path::new("")).to_string_lossy().into_owned();
     Ok(Header {
         file: file.to_owned(),
@@ -206,7 +211,7 @@ fn group(headers: Vec<Header>) -> Result<Scan, Error> {
     let mut scan = Scan::default();
     let mut seen = BTreeMap::new();
     for header in headers {
-        if let Err(reason) = header.kind {
+        if let Some(reason) = header.refusal() {
             scan.skipped.push(header.into_skipped(reason));
             continue;
         }
@@ -265,6 +270,11 @@ fn drop_derived(scan: &mut Scan) {
 }
 
 impl Header {
+    /// Why the file is no CT slice, if it is none.
+    pub fn refusal(&self) -> Option<&'static str> {
+        self.kind.as_ref().err().copied()
+    }
+
     fn into_skipped(self, reason: &'static str) -> Skipped {
         Skipped { patient: self.patient, file: self.file, reason }
     }

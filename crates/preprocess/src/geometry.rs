@@ -56,7 +56,9 @@ impl Affine {
                 first.position[axis],
             ]
         };
-        Self([column(0).map(std::ops::Neg::neg), column(1).map(std::ops::Neg::neg), column(2)])
+        // Subtracted rather than negated, so that 0 does not become -0.
+        let turned = |column: [f64; 4]| column.map(|part| 0.0 - part);
+        Self([turned(column(0)), turned(column(1)), column(2)])
     }
 
     /// Pixels of `spacing_mm` in an axial slice as pictures show it: i to the patient's left, j to the back.

@@ -40,11 +40,13 @@ pub fn read(path: &Path) -> Result<Volume, Error> {
     let object = ReaderOptions::new().read_file(path).map_err(failed)?;
     let header = object.header().clone();
     let mut values = object.into_volume().into_ndarray::<f32>().map_err(failed)?;
-    while values.ndim() > 3 && values.shape()[values.ndim() - 1] == 1 {
-        values = values.index_axis_move(Axis(values.ndim() - 1), 0);
+    while values.ndim() > 3 && values.shape().last() == Some(&1) {
+        let last = Axis(values.ndim() - 1);
+        values = values.index_axis_move(last, 0);
     }
     while values.ndim() < 3 {
-        values = values.insert_axis(Axis(values.ndim()));
+        let next = Axis(values.ndim());
+        values = values.insert_axis(next);
     }
     let shape = values.shape().to_vec();
     let values = values.into_dimensionality::<Ix3>().map_err(|_| Error::File {

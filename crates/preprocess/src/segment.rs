@@ -108,6 +108,9 @@ fn read(input: &Path) -> Result<Source, Error> {
     if dicom::is_dicom(input).map_err(unreadable)? {
         let (folder, file) = (input.parent().unwrap_or(Path::new("")), input.file_name().unwrap_or_default());
         let header = dicom::header(folder, Path::new(file))?;
+        if let Some(reason) = header.refusal() {
+            return Err(Error::NoCt { folder: input.to_owned(), found: format!("the file is {reason}") });
+        }
         let series = dicom::Series { patient: String::new(), uid: String::new(), slices: vec![header] };
         return read_series(folder, &series);
     }

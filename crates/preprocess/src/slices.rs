@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::datatypes::SchemaRef;
 use contract::config::Config;
 use contract::schema::{self, column, metadata};
-use contract::table::TableWriter;
+use contract::table::{TableError, TableWriter};
 use contract::{hash, plan};
 use serde_json::json;
 
@@ -136,7 +136,7 @@ impl SliceTable {
             Arc::new(Float32Array::from_iter_values(rows.iter().map(|row| row.lung_fraction))),
             Arc::new(flags.finish()),
         ];
-        Ok(self.writer.write(&self.schema, columns)?)
+        self.writer.write(&self.schema, columns).map_err(not_written)
     }
 
     /// Finishes the file.
@@ -144,7 +144,17 @@ impl SliceTable {
     /// # Errors
     /// The file cannot be written.
     pub fn commit(self) -> Result<(), Error> {
-        Ok(self.writer.commit()?)
+        self.writer.commit().map_err(not_written)
+    }
+}
+
+/// Where a file is being written, trouble with it is the disk's and not the reader's.
+fn not_written(error: TableError) -> Error {
+    match error {
+        TableError::Parquet { path, source } => {
+            Error::Write { path, source: std::io::Error::other(source.to_string()) }
+        }
+        other => other.into(),
     }
 }
 

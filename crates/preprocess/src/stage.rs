@@ -128,12 +128,18 @@ fn batches(series: &[Series]) -> Vec<&[Series]> {
 type Batch<'a> = (&'a [Series], Vec<Reduced>);
 
 /// Reads batches ahead of the network. Ends when all are sent, at the first error, or when nobody listens any more.
-fn read_ahead<'a>(batches: &[&'a [Series]], config: &Config, to: &SyncSender<Result<Batch<'a>, Error>>) {
+fn read_ahead<'a>(
+    batches: &[&'a [Series]],
+    config: &Config,
+    pool: &rayon::ThreadPool,
+    to: &SyncSender<Result<Batch<'a>, Error>>,
+) {
     let (window_hu, size) = (config.preprocess.window_hu(), config.preprocess.size as usize);
     for batch in batches {
         let files: Vec<&SliceFile> = batch.iter().flat_map(|series| &series.slices).collect();
         // All results first, then the first error in order: the same message whatever the threads do.
-        let reduced: Vec<_> = files.par_iter().map(|file| reduce(file, window_hu, size)).collect();
+        // Waiting to send happens outside the pool, whose threads the receiving side needs, too.
+        let reduced: Vec<_> = pool.install(|| files.par_iter().map(|file| reduce(file, window_hu, size)).collect());
         let batch = reduced.into_iter().collect::<Result<Vec<_>, _>>().map(|reduced| (*batch, reduced));
         let failed = batch.is_err();
         if to.send(batch).is_err() || failed {
@@ -175,7 +181,7 @@ impl<'a> Run<'a> {
         std::thread::scope(|scope| {
             let (to, from) = sync_channel(1);
             let (batches, pool_of_reader) = (&batches, &pool);
-            scope.spawn(move || pool_of_reader.install(|| read_ahead(batches, config, &to)));
+            scope.spawn(move || read_ahead(batches, config, pool_of_reader, &to));
             self.receive(from, &pool)
         })
     }

@@ -28,18 +28,11 @@ struct Block {
 
 impl Block {
     fn new(path: &nn::Path, from: i64, to: i64) -> Self {
-        let conv = nn::ConvConfig {
-            padding: 1,
-            bias: false,
-            ws_init: nn::init::DEFAULT_KAIMING_NORMAL,
-            ..Default::default()
-        };
+        let conv =
+            nn::ConvConfig { padding: 1, bias: false, ws_init: nn::init::DEFAULT_KAIMING_NORMAL, ..Default::default() };
         // tch draws the scale uniformly by default; one is what the method starts from.
         let norm = nn::BatchNormConfig { ws_init: nn::Init::Const(1.0), ..Default::default() };
-        Self {
-            conv: nn::conv2d(path / "conv", from, to, 3, conv),
-            norm: nn::batch_norm2d(path / "norm", to, norm),
-        }
+        Self { conv: nn::conv2d(path / "conv", from, to, 3, conv), norm: nn::batch_norm2d(path / "norm", to, norm) }
     }
 
     fn forward(&self, input: &Tensor, train: bool) -> Tensor {
@@ -80,7 +73,7 @@ impl UNet {
         for level in (0..WIDTHS.len() - 1).rev() {
             let path = path / format!("up{level}");
             let (width, below) = (WIDTHS[level], WIDTHS[level + 1]);
-            let stride = nn::ConvConfig { stride: 2, ..Default::default() };
+            let stride = nn::ConvTransposeConfig { stride: 2, ..Default::default() };
             let upsample = nn::conv_transpose2d(&path / "upsample", below, width, 2, stride);
             let mut blocks = vec![Block::new(&(&path / 0), 2 * width, width)];
             if level > 0 {
@@ -147,7 +140,8 @@ mod tests {
         net.forward_t(&input, false).select(2, 128).select(2, 128).sum(Kind::Float).backward();
         let gradient = input.grad();
         for (row, column) in [(2, 2), (2, 253), (253, 2), (253, 253)] {
-            let corner = gradient.narrow(2, row - 2, 5.min(256 - row + 2)).narrow(3, column - 2, 5.min(256 - column + 2));
+            let corner =
+                gradient.narrow(2, row - 2, 5.min(256 - row + 2)).narrow(3, column - 2, 5.min(256 - column + 2));
             assert!(corner.abs().max().double_value(&[]) > 0.0, "{row} {column}");
         }
     }

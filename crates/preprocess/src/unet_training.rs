@@ -14,7 +14,7 @@ use contract::progress::Progress;
 use contract::{Coded, Exit, atomic, interrupt};
 use rayon::prelude::*;
 use tch::nn::{self, ModuleT};
-use tch::{CModule, Device, Kind, TchError, Tensor};
+use tch::{CModule, Device, Kind, Reduction, TchError, Tensor};
 
 use crate::protocol::SIDE;
 use crate::unet::{CLASSES, UNet};
@@ -32,6 +32,8 @@ const CHECKPOINT_STEPS: i64 = 100;
 const VALIDATION_SLICES: u64 = 240;
 /// Batches made ahead of the network.
 const AHEAD: usize = 2;
+/// Label that cross-entropy would pass over; no target has it.
+const IGNORED: i64 = -100;
 /// Name of the step counter in the checkpoint.
 const STEP: &str = "training.step";
 /// Name of the settings in the checkpoint: seed, steps, batch.
@@ -77,7 +79,9 @@ pub enum TrainingError {
         source: std::io::Error,
     },
     /// The checkpoint belongs to another training.
-    #[error("{path} is a checkpoint of another training ({found}); delete it, or repeat that training's --seed, --steps and --batch")]
+    #[error(
+        "{path} is a checkpoint of another training ({found}); delete it, or repeat that training's --seed, --steps and --batch"
+    )]
     Checkpoint {
         /// The checkpoint.
         path: PathBuf,
@@ -232,7 +236,8 @@ impl Training {
     fn step(&mut self, args: &TrainUnetArgs, input: &Tensor, target: &Tensor) -> Result<(f64, f64), TrainingError> {
         let logits = self.net.forward_t(input, true); // (N, 3, 256, 256)
         let dice = soft_dice(&logits, target);
-        let loss = logits.cross_entropy_for_logits(target) + 1.0 - &dice;
+        let entropy = logits.cross_entropy_loss::<Tensor>(target, None, Reduction::Mean, IGNORED, 0.0);
+        let loss = entropy + 1.0 - &dice;
         let value = loss.double_value(&[]);
         if !value.is_finite() {
             return Err(TrainingError::Diverged { step: self.done + 1, loss: value });
@@ -270,7 +275,8 @@ fn soft_dice(logits: &Tensor, target: &Tensor) -> Tensor {
 fn stack(samples: &[Sample]) -> (Tensor, Tensor) {
     let (count, side) = (samples.len() as i64, SIDE as i64);
     let input: Vec<f32> = samples.iter().flat_map(|sample| sample.input.iter().copied()).collect();
-    let target: Vec<i64> = samples.iter().flat_map(|sample| sample.target.iter().map(|label| i64::from(*label))).collect();
+    let target: Vec<i64> =
+        samples.iter().flat_map(|sample| sample.target.iter().map(|label| i64::from(*label))).collect();
     (Tensor::from_slice(&input).view([count, 1, side, side]), Tensor::from_slice(&target).view([count, side, side]))
 }
 
@@ -297,7 +303,8 @@ fn validate(net: &UNet, seed: u64, slices: u64) -> Validation {
     let (mut false_pixels, mut empty_pixels) = (0, 0);
     for first in (0..slices).step_by(BATCH as usize) {
         let numbers: Vec<u64> = (first..(first + BATCH).min(slices)).collect();
-        let samples: Vec<Sample> = numbers.into_par_iter().map(|index| sample(seed, Split::Validation, index)).collect();
+        let samples: Vec<Sample> =
+            numbers.into_par_iter().map(|index| sample(seed, Split::Validation, index)).collect();
         let (input, target) = stack(&samples);
         let found = tch::no_grad(|| net.forward_t(&input, false)).argmax(1, false); // (N, 256, 256)
         let count = |mask: Tensor| mask.sum(Kind::Int64).int64_value(&[]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, Axis, s};
 use nifti::writer::WriterOptions;
-use nifti::{NiftiHeader, NiftiObject, ReaderOptions, IntoNdArray};
+use nifti::{IntoNdArray, NiftiHeader, NiftiObject, ReaderOptions};
 use support::{Outcome, Slice};
 
 fn segment(input: &Path, output: &Path, model: &support::Model, more: &[&str]) -> Outcome {
@@ -60,7 +60,8 @@ fn a_dicom_folder_gives_a_mask_in_its_place() {
     let ml = |label| format!("{:8.1} ml", count(&mask, label) as f64 * 15.0 / 1000.0);
     assert!(outcome.stdout.contains(&ml(1)) && outcome.stdout.contains(&ml(2)), "{}", outcome.stdout);
     assert_eq!(std::fs::read_dir(&overlays).expect("overlays").count(), 4);
-    let left_over = |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() != "mask.nii.gz");
+    let left_over =
+        |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() != "mask.nii.gz");
     assert!(!std::fs::read_dir(folder.path().join("out")).expect("a folder").any(left_over));
 }
 
@@ -73,7 +74,8 @@ fn a_nifti_in_any_orientation_gives_the_same_mask() {
     let run = |name: &str, values: &Array3<f32>, rows: [[f32; 4]; 3]| {
         let [srow_x, srow_y, srow_z] = rows;
         let header = NiftiHeader { srow_x, srow_y, srow_z, qform_code: 0, sform_code: 2, ..NiftiHeader::default() };
-        let (input, output) = (folder.path().join(format!("{name}.nii")), folder.path().join(format!("{name}-mask.nii")));
+        let (input, output) =
+            (folder.path().join(format!("{name}.nii")), folder.path().join(format!("{name}-mask.nii")));
         WriterOptions::new(&input).reference_header(&header).write_nifti(values).expect("written");
         let outcome = segment(&input, &output, &model, &[]);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
@@ -132,8 +134,14 @@ fn bad_input_is_refused() {
     refused(&text, &folder.path().join("mask.png"), 2, "must end in .nii");
     std::fs::create_dir(folder.path().join("empty")).expect("a folder");
     refused(&folder.path().join("empty"), &output, 4, "no CT slices");
-    let untrusted = ["segment", &text.display().to_string(), &output.display().to_string(), "--model", &model.path.display().to_string()]
-        .map(str::to_owned);
+    let untrusted = [
+        "segment",
+        &text.display().to_string(),
+        &output.display().to_string(),
+        "--model",
+        &model.path.display().to_string(),
+    ]
+    .map(str::to_owned);
     let outcome = support::preprocess(untrusted);
     assert_eq!(outcome.code, 6);
     assert!(outcome.stderr.contains("set --model-sha256 to"), "{}", outcome.stderr);

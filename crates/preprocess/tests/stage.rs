@@ -44,7 +44,10 @@ fn read(study: &Study) -> Read {
         sources: text(column::SOURCE),
         z: batches.iter().flat_map(|batch| table::numbers::<Float32Type>(batch, column::Z_MM)).collect(),
         labels: batches.iter().flat_map(|batch| table::numbers::<Int32Type>(batch, column::LABEL)).collect(),
-        fractions: batches.iter().flat_map(|batch| table::numbers::<Float32Type>(batch, column::LUNG_FRACTION)).collect(),
+        fractions: batches
+            .iter()
+            .flat_map(|batch| table::numbers::<Float32Type>(batch, column::LUNG_FRACTION))
+            .collect(),
         images: bytes(column::IMAGE),
         masks: bytes(column::MASK),
         window,
@@ -61,7 +64,11 @@ fn dicom_series_become_sorted_slices() {
     two_patients(&study);
     let outcome = study.run(&[]);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    assert!(outcome.stdout.contains("1 common, 1 covid") && outcome.stdout.contains("6 read, 6 written"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("1 common, 1 covid") && outcome.stdout.contains("6 read, 6 written"),
+        "{}",
+        outcome.stdout
+    );
     assert!(outcome.stderr.contains("1 patients of") && outcome.stderr.contains("have no CT"), "{}", outcome.stderr);
     let rows = read(&study);
     assert!(rows.ids.is_sorted() && rows.ids[0].starts_with("A/") && rows.ids[0].ends_with("/0000"));
@@ -69,14 +76,15 @@ fn dicom_series_become_sorted_slices() {
     assert_eq!(rows.sources[..3], ["A/s/1.dcm", "A/s/2.dcm", "A/s/0.dcm"]);
     assert_eq!(rows.labels, [0, 0, 0, 1, 1, 1].map(Some));
     assert_eq!(rows.window.as_deref(), Some("[-1350.0,150.0]"));
-    // The padding of -2000 is clamped to -1024 HU, 55 in the window; the bars that make a square are black.
-    assert_eq!((rows.images[0].len(), rows.images[0][0], rows.images[0][8 * 64]), (64 * 64, 0, 59));
+    // The bars that make a square are black. The slice's first pixel in the picture is the mean of one pixel of padding,
+    // clamped to -1024 HU, and three of air at -1000 HU: (55.42 + 3 * 59.5) / 4 in the window.
+    assert_eq!((rows.images[0].len(), rows.images[0][0], rows.images[0][8 * 64]), (64 * 64, 0, 58));
     // Ellipses of 0.13 x 0.2 and 0.09 x 0.2 of the sides: pi a b = 0.138 of the slice.
     let expected = std::f32::consts::PI * 0.2 * (0.13 + 0.09);
     assert!(rows.fractions.iter().flatten().all(|fraction| (fraction - expected).abs() < 0.01), "{:?}", rows.fractions);
     // The wider lung, on the picture's left, is the right one.
     let (right, left) = (count(&rows.masks[0], 1), count(&rows.masks[0], 2));
-    assert!(right > left && left > 200, "{right} {left}");
+    assert!(right > left && left > 150, "{right} {left}");
     assert_eq!((rows.masks[0][32 * 64 + 20], rows.masks[0][32 * 64 + 43]), (1, 2));
 }
 
@@ -119,12 +127,10 @@ fn what_is_left_out_is_listed_with_its_reason() {
     let excluded = std::fs::read_to_string(study.path("data/t/1_masks/excluded.csv")).expect("a list");
     let lines: Vec<&str> = excluded.lines().collect();
     assert_eq!(lines[0], "slice_id,patient_id,source,lung_fraction,reason");
-    assert_eq!(lines[1..5], [
-        ",A,A/loc/1.dcm,,localizer",
-        ",A,A/mpr/1.dcm,,derived",
-        ",A,A/s/copy.dcm,,duplicate",
-        ",A,A/sr/1,,not_ct",
-    ]);
+    assert_eq!(
+        lines[1..5],
+        [",A,A/loc/1.dcm,,localizer", ",A,A/mpr/1.dcm,,derived", ",A,A/s/copy.dcm,,duplicate", ",A,A/sr/1,,not_ct",]
+    );
     assert!(lines[5].starts_with("A/") && lines[5].ends_with("/0003,A,A/s/7.dcm,0,empty_mask"), "{}", lines[5]);
     assert_eq!(lines.len(), 6);
 }
@@ -139,7 +145,10 @@ fn keyed_outputs_do_not_spell_raw_ids() {
     assert_eq!(study.run(&[]).code, 0);
     let rows = read(&study);
     assert!(rows.ids.iter().chain(&rows.sources).all(|text| !text.contains("PATIENT")), "{:?}", rows.sources);
-    let raw = |file: &str| String::from_utf8_lossy(&std::fs::read(study.path("data/t/1_masks").join(file)).expect("read")).contains("PATIENT");
+    let raw = |file: &str| {
+        String::from_utf8_lossy(&std::fs::read(study.path("data/t/1_masks").join(file)).expect("read"))
+            .contains("PATIENT")
+    };
     assert!(!["slices.parquet", "qa.csv", "excluded.csv", "receipt.yaml"].into_iter().any(raw));
 }
 
@@ -189,7 +198,7 @@ fn images_of_all_kinds_give_the_same_masks() {
     }
     // JPEG blurs edges.
     let differing = rows.masks[4].iter().zip(&reference).filter(|(a, b)| a != b).count();
-    assert!(count(&reference, 1) > 300 && differing < 100, "{differing}");
+    assert!(count(&reference, 1) > 200 && differing < 50, "{differing}");
 }
 
 #[test]
@@ -269,7 +278,7 @@ fn bad_models_are_refused() {
 fn a_study_without_lungs_fails_the_audit() {
     let study = Study::new();
     let mut slice = Slice::new("A", "1.2.1", 1, 0.0);
-    slice.hu = support::chest(96, 128, true);
+    slice.hu.fill(-1000.0);
     slice.write(&study.path("data/t/0_raw/A/1.dcm"));
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\n");
     study.fails(5, &["nothing left of 1 slices", "empty in 1"]);

@@ -38,7 +38,8 @@ impl Answer {
         };
         let sentence = find("slice", Metric::Auc).map_or_else(String::new, |entry| headline(assessment, entry));
         let trade = find("slice", Metric::Sensitivity).zip(find("slice", Metric::Specificity));
-        let mut details: Vec<String> = trade.map(|(sensitivity, specificity)| trade_off(sensitivity, specificity)).into_iter().collect();
+        let mut details: Vec<String> =
+            trade.map(|(sensitivity, specificity)| trade_off(sensitivity, specificity)).into_iter().collect();
         details.extend(find("patient", Metric::Accuracy).and_then(|entry| patients(assessment, entry)));
         details.extend(find("slice", Metric::AttentionInLung).and_then(|entry| attention(assessment, entry)));
         details.push(caution(assessment));
@@ -62,7 +63,10 @@ fn headline(assessment: &Assessment, entry: &Comparison) -> String {
     let difference = match &entry.difference {
         Ok(difference) => *difference,
         Err(reason) => {
-            return format!("On {} the slice AUC of {} and {} cannot be compared: {reason}.", assessment.study, entry.b, entry.a);
+            return format!(
+                "On {} the slice AUC of {} and {} cannot be compared: {reason}.",
+                assessment.study, entry.b, entry.a
+            );
         }
     };
     let show = |name: &str| auc(name).map_or(format::UNDEFINED.to_owned(), |value| format::number(Metric::Auc, value));
@@ -122,7 +126,13 @@ fn attention(assessment: &Assessment, entry: &Comparison) -> Option<String> {
     let share = |name: &str| assessment.methods.get(name)?.slice.get(entry.metric)?.defined();
     let (a, b) = (share(&entry.a)?, share(&entry.b)?);
     let percent = |value| format::number(Metric::AttentionInLung, value);
-    Some(format!("Share of the attention inside the lung: {} % for {}, {} % for {}.", percent(b), entry.b, percent(a), entry.a))
+    Some(format!(
+        "Share of the attention inside the lung: {} % for {}, {} % for {}.",
+        percent(b),
+        entry.b,
+        percent(a),
+        entry.a
+    ))
 }
 
 fn caution(assessment: &Assessment) -> String {

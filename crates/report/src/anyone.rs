@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::assess::{Settings, assess};
 use crate::answer::Answer;
+use crate::assess::{Settings, assess};
 use crate::error::Error;
 use crate::predictions::Predictions;
 use crate::study::metrics_json;

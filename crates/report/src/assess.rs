@@ -205,7 +205,11 @@ impl<'a> Work<'a> {
             let samples = source.runs.iter().map(|run| Sample::new(predictions, run, positive)).collect();
             Folded { source, samples, scores, decisions }
         };
-        let attention = predictions.methods.iter().flat_map(|method| &method.runs).any(|run| run.in_lung.iter().any(Option::is_some));
+        let attention = predictions
+            .methods
+            .iter()
+            .flat_map(|method| &method.runs)
+            .any(|run| run.in_lung.iter().any(Option::is_some));
         let shown = |metric: &Metric| match metric {
             Metric::MacroAuc => predictions.classes > 2,
             Metric::AttentionInLung => attention,
@@ -296,9 +300,10 @@ impl<'a> Work<'a> {
         let runs = &method.source.runs;
         let per_seed = runs.iter().enumerate().map(|(seed, run)| self.part(method, seed, run, None)).collect();
         let folds = |run: &Run| run.patient_fold.iter().copied().collect::<std::collections::BTreeSet<_>>();
-        let per_fold = runs.iter().enumerate().flat_map(|(seed, run)| {
-            folds(run).into_iter().map(move |fold| self.part(method, seed, run, Some(fold)))
-        });
+        let per_fold = runs
+            .iter()
+            .enumerate()
+            .flat_map(|(seed, run)| folds(run).into_iter().map(move |fold| self.part(method, seed, run, Some(fold))));
         let k = self.predictions.classes;
         let mut confusion = vec![vec![0; k]; k];
         for tally in method.samples.iter().map(|sample| sample.tally(&everyone)) {

@@ -65,7 +65,11 @@ pub fn roc(scores: &[f64], positive: &[bool]) -> Option<Vec<(f64, f64)>> {
     let mut corners = vec![(0.0, 0.0)];
     let (mut hits, mut alarms) = (0_usize, 0_usize);
     for (place, item) in order.iter().enumerate() {
-        if positive[*item] { hits += 1 } else { alarms += 1 }
+        if positive[*item] {
+            hits += 1
+        } else {
+            alarms += 1
+        }
         if order.get(place + 1).is_none_or(|next| scores[*item] != scores[*next]) {
             corners.push((alarms as f64 / others as f64, hits as f64 / total as f64));
         }

@@ -26,7 +26,11 @@ pub fn colour(index: usize) -> RGBColor {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Runs `draw` on a fresh canvas of `size` pixels and returns the SVG.
-fn svg(what: &str, size: (u32, u32), draw: impl FnOnce(&Area) -> Result<(), Box<dyn std::error::Error>>) -> Result<String, Error> {
+fn svg(
+    what: &str,
+    size: (u32, u32),
+    draw: impl FnOnce(&Area) -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<String, Error> {
     let failed = |error: &dyn std::fmt::Display| Error::Draw { what: what.to_owned(), message: error.to_string() };
     let mut text = String::new();
     {
@@ -99,7 +103,12 @@ pub fn roc(curves: &[Curve]) -> Result<String, Error> {
             .bold_line_style(RGBColor(128, 128, 128).mix(0.35))
             .axis_style(BLACK)
             .draw()?;
-        chart.draw_series(DashedLineSeries::new([(0.0, 0.0), (1.0, 1.0)], 12, 12, RGBColor(128, 128, 128).stroke_width(3)))?;
+        chart.draw_series(DashedLineSeries::new(
+            [(0.0, 0.0), (1.0, 1.0)],
+            12,
+            12,
+            RGBColor(128, 128, 128).stroke_width(3),
+        ))?;
         for curve in curves {
             let style = colour(curve.colour).stroke_width(if curve.label.is_empty() { 2 } else { 5 });
             let series = chart.draw_series(LineSeries::new(thin(&curve.points), style))?;
@@ -112,13 +121,13 @@ pub fn roc(curves: &[Curve]) -> Result<String, Error> {
     })
 }
 
-type Chart<'a, 'b> = ChartContext<
+type Chart<'a> = ChartContext<
     'a,
-    SVGBackend<'b>,
+    SVGBackend<'a>,
     Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
 >;
 
-fn legend(chart: &mut Chart, position: SeriesLabelPosition) -> Result<(), Box<dyn std::error::Error>> {
+fn legend<'a>(chart: &mut Chart<'a>, position: SeriesLabelPosition) -> Result<(), Box<dyn std::error::Error>> {
     chart
         .configure_series_labels()
         .position(position)
@@ -211,7 +220,12 @@ mod tests {
 
     #[test]
     fn same_numbers_same_bytes() {
-        let curve = Curve { label: "a <b>".into(), colour: 0, points: vec![(0.0, 0.0), (0.2, 0.8), (1.0, 1.0)], operating: None };
+        let curve = Curve {
+            label: "a <b>".into(),
+            colour: 0,
+            points: vec![(0.0, 0.0), (0.2, 0.8), (1.0, 1.0)],
+            operating: None,
+        };
         let first = roc(std::slice::from_ref(&curve)).unwrap();
         assert_eq!(first, roc(&[curve]).unwrap());
         assert!(first.starts_with("<svg") && first.contains("a &lt;b&gt;"));

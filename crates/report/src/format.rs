@@ -41,7 +41,9 @@ pub fn estimate(metric: Metric, estimate: &Estimate) -> String {
 
 /// A fraction of patients with its interval in percent.
 pub fn fraction(estimate: &Estimate) -> String {
-    let (Some((correct, total)), Some(_)) = (estimate.fraction, estimate.defined()) else { return UNDEFINED.to_owned() };
+    let (Some((correct, total)), Some(_)) = (estimate.fraction, estimate.defined()) else {
+        return UNDEFINED.to_owned();
+    };
     match estimate.ends() {
         Some((low, high)) => format!("{correct}/{total} ({} to {} %)", fixed(low * 100.0, 1), fixed(high * 100.0, 1)),
         None => format!("{correct}/{total}"),

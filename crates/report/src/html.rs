@@ -72,9 +72,14 @@ fn forest(study: &Study) -> Markup {
     let comparisons = &study.assessment.comparisons;
     let Some(first) = comparisons.first() else { return html! {} };
     let pair = |entry: &&Comparison| entry.level == "slice" && (&entry.a, &entry.b) == (&first.a, &first.b);
-    let entry = |metric: Metric| comparisons.iter().filter(pair).find(|entry| entry.metric == metric.key()).map(|entry| (metric, entry));
+    let entry = |metric: Metric| {
+        comparisons.iter().filter(pair).find(|entry| entry.metric == metric.key()).map(|entry| (metric, entry))
+    };
     let rows: Vec<(Metric, &Comparison)> = Metric::TABLE.into_iter().filter_map(entry).collect();
-    let ends = rows.iter().filter_map(|(_, entry)| entry.interval.as_ref().ok()).flat_map(|(low, high)| [low.abs(), high.abs()]);
+    let ends = rows
+        .iter()
+        .filter_map(|(_, entry)| entry.interval.as_ref().ok())
+        .flat_map(|(low, high)| [low.abs(), high.abs()]);
     // The scale is symmetric about 0 and a little wider than the widest interval.
     let scale = ends.fold(0.01_f64, f64::max) * 1.1;
     let percent = |value: f64| format!("{:.2}%", 50.0 + 50.0 * value / scale);
@@ -182,7 +187,9 @@ fn gallery(study: &Study) -> Markup {
 fn exhibit_of(exhibit: &Exhibit, study: &Study) -> Markup {
     let class = &study.assessment.classes[study.assessment.positive];
     let caption = |verdict: &Verdict| {
-        let lung = verdict.in_lung.map_or(String::new(), |share| format!("; {} % of the attention in the lung", format::fixed(share * 100.0, 0)));
+        let lung = verdict.in_lung.map_or(String::new(), |share| {
+            format!("; {} % of the attention in the lung", format::fixed(share * 100.0, 0))
+        });
         format!("p({class}) = {}{lung}", format::fixed(verdict.probability, 2))
     };
     html! {

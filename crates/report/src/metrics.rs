@@ -267,7 +267,8 @@ mod tests {
         let none = tally(&[0, 0, 0, 0], vec![None, None]);
         assert!(Metric::ALL.iter().all(|metric| none.value(*metric).is_err()));
         let negatives = tally(&[5, 0, 0, 0], vec![None, None]);
-        let undefined = [Metric::Sensitivity, Metric::Auc, Metric::Ppv, Metric::F1, Metric::Mcc, Metric::BalancedAccuracy];
+        let undefined =
+            [Metric::Sensitivity, Metric::Auc, Metric::Ppv, Metric::F1, Metric::Mcc, Metric::BalancedAccuracy];
         assert!(undefined.iter().all(|metric| negatives.value(*metric).is_err()));
         assert_eq!(negatives.value(Metric::Specificity), Ok(1.0));
     }

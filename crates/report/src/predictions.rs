@@ -62,7 +62,9 @@ pub enum Fault {
         last: usize,
     },
     /// A slice that was tested twice in a run.
-    #[error("slice {slice} occurs twice for method {method}, seed {seed}; each slice is tested once per method and seed")]
+    #[error(
+        "slice {slice} occurs twice for method {method}, seed {seed}; each slice is tested once per method and seed"
+    )]
     Twice {
         /// The slice.
         slice: String,
@@ -369,12 +371,18 @@ mod tests {
         assert_eq!(Predictions::assemble(Vec::new(), &[]), Err(Fault::Empty));
         assert!(matches!(fault(|rows| rows[0].prob[0] = 0.5), Fault::Probabilities { .. }));
         assert!(matches!(fault(|rows| rows[0].prob[0] = f64::NAN), Fault::Probabilities { .. }));
-        assert!(matches!(fault(|rows| rows[0].prob = vec![0.2, 0.3, 0.5]), Fault::Probabilities { .. } | Fault::Label { .. }));
+        assert!(matches!(
+            fault(|rows| rows[0].prob = vec![0.2, 0.3, 0.5]),
+            Fault::Probabilities { .. } | Fault::Label { .. }
+        ));
         assert!(matches!(fault(|rows| rows[0].label = 2), Fault::Label { label: 2, last: 1, .. }));
         assert!(matches!(fault(|rows| rows[0].slice_id = "s1".into()), Fault::Twice { .. }));
         assert!(matches!(fault(|rows| drop(rows.pop())), Fault::Unequal { .. }));
         assert!(matches!(fault(|rows| rows[0].label = 1), Fault::Conflict { .. }));
-        assert!(matches!(fault(|rows| rows.iter_mut().for_each(|row| row.patient_id = "p".into())), Fault::Conflict { .. }));
+        assert!(matches!(
+            fault(|rows| rows.iter_mut().for_each(|row| row.patient_id = "p".into())),
+            Fault::Conflict { .. }
+        ));
     }
 
     #[test]

@@ -27,7 +27,11 @@ const SHORT_HASH: usize = 12;
 
 /// Collects the provenance of a study's `folds` folds.
 pub fn collect(config: &Config, folds: usize) -> Provenance {
-    Provenance { settings: settings(config, folds), differences: differences(config), conditions: conditions(config, folds) }
+    Provenance {
+        settings: settings(config, folds),
+        differences: differences(config),
+        conditions: conditions(config, folds),
+    }
 }
 
 fn settings(config: &Config, folds: usize) -> Facts {
@@ -60,7 +64,9 @@ fn differences(config: &Config) -> Vec<(String, Vec<String>)> {
     let flat: Vec<BTreeMap<String, String>> = config.methods.iter().map(|method| flatten(&method.values)).collect();
     let keys: BTreeSet<&String> = flat.iter().flat_map(BTreeMap::keys).collect();
     let values = |key: &String| -> Vec<String> {
-        flat.iter().map(|values| values.get(key).map_or("-".to_owned(), |value| value.trim_matches('"').to_owned())).collect()
+        flat.iter()
+            .map(|values| values.get(key).map_or("-".to_owned(), |value| value.trim_matches('"').to_owned()))
+            .collect()
     };
     let rows = keys.into_iter().map(|key| (key.clone(), values(key)));
     rows.filter(|(_, values)| values.iter().any(|value| *value != values[0])).collect()
@@ -68,7 +74,8 @@ fn differences(config: &Config) -> Vec<(String, Vec<String>)> {
 
 fn conditions(config: &Config, folds: usize) -> Facts {
     let layout = Layout::new(config);
-    let runs: Vec<PathBuf> = plan::runs(config, folds).iter().map(|(method, fold, seed)| layout.run(method, *fold, *seed)).collect();
+    let runs: Vec<PathBuf> =
+        plan::runs(config, folds).iter().map(|(method, fold, seed)| layout.run(method, *fold, *seed)).collect();
     let mut facts = vec![("chumoku".to_owned(), format!("version {}", env!("CARGO_PKG_VERSION")))];
     for (stage, folders) in [("preprocess", vec![layout.masks()]), ("dataset", vec![layout.folds()]), ("train", runs)] {
         let receipts: Vec<Receipt> = folders.iter().filter_map(|folder| receipt::read(folder)).collect();
@@ -79,7 +86,9 @@ fn conditions(config: &Config, folds: usize) -> Facts {
         }
         if stage == "preprocess" {
             let hash = receipts.first().and_then(|receipt| receipt.outputs.get(contract::layout::SLICES));
-            facts.extend(hash.map(|hash| ("slices.parquet, BLAKE3".to_owned(), hash.chars().take(SHORT_HASH).collect())));
+            facts.extend(
+                hash.map(|hash| ("slices.parquet, BLAKE3".to_owned(), hash.chars().take(SHORT_HASH).collect())),
+            );
         }
     }
     facts

@@ -87,14 +87,16 @@ fn float_lists(path: &Path, frame: &DataFrame, name: &str) -> Result<Vec<Option<
     let kind = DataType::List(Box::new(DataType::Float64));
     let column = cast(path, frame, name, &kind, "a list of numbers", is_float_list)?;
     let lists = column.list().map_err(|error| damaged(path, &error))?;
-    let list = |values: Option<polars::prelude::AmortSeries>| match values {
-        None => Ok(None),
-        Some(values) => {
-            let numbers = values.as_ref().f64().map_err(|error| damaged(path, &error))?;
-            Ok(Some(numbers.iter().map(|value| value.unwrap_or(f64::NAN)).collect()))
-        }
-    };
-    lists.amortized_iter().map(list).collect()
+    let mut rows = Vec::with_capacity(lists.len());
+    for values in lists.amortized_iter() {
+        let Some(values) = values else {
+            rows.push(None);
+            continue;
+        };
+        let numbers = values.as_ref().f64().map_err(|error| damaged(path, &error))?;
+        rows.push(Some(numbers.iter().map(|value| value.unwrap_or(f64::NAN)).collect()));
+    }
+    Ok(rows)
 }
 
 /// A distribution over two classes from the probability of `positive`.
@@ -121,11 +123,14 @@ fn parquet_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> 
     let mut patients = texts(path, &frame, PATIENT_ID)?.into_iter();
     let methods = if has(METHOD) { texts(path, &frame, METHOD)? } else { vec![UNNAMED.to_owned(); frame.height()] };
     let (labels, folds, seeds) = (integers(path, &frame, LABEL)?, optional(FOLD)?, optional(SEED)?);
-    let in_lung = if has(ATTENTION_IN_LUNG) { floats(path, &frame, ATTENTION_IN_LUNG)? } else { vec![None; frame.height()] };
+    let in_lung =
+        if has(ATTENTION_IN_LUNG) { floats(path, &frame, ATTENTION_IN_LUNG)? } else { vec![None; frame.height()] };
     let mut probs = probabilities(path, &frame, positive)?.into_iter();
     let mut rows = Vec::with_capacity(frame.height());
     for (row, method) in methods.into_iter().enumerate() {
-        let (Some(slice_id), Some(patient_id), Some(prob)) = (slices.next(), patients.next(), probs.next()) else { break };
+        let (Some(slice_id), Some(patient_id), Some(prob)) = (slices.next(), patients.next(), probs.next()) else {
+            break;
+        };
         let (label, fold, seed) = (labels[row], folds[row], seeds[row]);
         rows.push(Row { slice_id, patient_id, label, method, fold, seed, prob, attention_in_lung: in_lung[row] });
     }
@@ -190,8 +195,12 @@ impl<'a> Csv<'a> {
 
 fn csv_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> {
     let csv = Csv::read(path, "give a CSV file with the columns slice_id, patient_id, label, prob")?;
-    let [slice, patient, label, prob] =
-        [csv.require(column::SLICE_ID)?, csv.require(column::PATIENT_ID)?, csv.require(column::LABEL)?, csv.require(column::PROB)?];
+    let [slice, patient, label, prob] = [
+        csv.require(column::SLICE_ID)?,
+        csv.require(column::PATIENT_ID)?,
+        csv.require(column::LABEL)?,
+        csv.require(column::PROB)?,
+    ];
     let [method, fold, seed] = [column::METHOD, column::FOLD, column::SEED].map(|name| csv.find(name));
     let integer = |record: &csv::StringRecord, place: Option<usize>| match place {
         Some(place) => csv.number(record, place, "an integer"),
@@ -254,7 +263,9 @@ pub fn places(path: &Path) -> Result<BTreeMap<String, usize>, Error> {
 pub fn picture(path: &Path, place: usize) -> Result<Picture, Error> {
     use column::{HEIGHT, IMAGE, MASK, WIDTH};
     let frame = frame(path, &[HEIGHT, WIDTH, IMAGE, MASK], Some((place, 1)))?;
-    let side = |name: &str| Ok(integers(path, &frame, name)?.first().and_then(|side| usize::try_from(*side).ok()).unwrap_or(0));
+    let side = |name: &str| -> Result<usize, Error> {
+        Ok(integers(path, &frame, name)?.first().and_then(|side| usize::try_from(*side).ok()).unwrap_or(0))
+    };
     let (height, width) = (side(HEIGHT)?, side(WIDTH)?);
     let pixels = |name: &str| {
         let column = cast(path, &frame, name, &DataType::Binary, "bytes", DataType::is_binary)?;

@@ -86,13 +86,19 @@ fn latex_table(table: &Table) -> String {
     );
     for block in &table.blocks {
         if !block.title.is_empty() {
-            out.push_str(&format!("\\multicolumn{{{columns}}}{{l}}{{\\textit{{{}}}}} \\\\\n", escape_latex(&block.title)));
+            out.push_str(&format!(
+                "\\multicolumn{{{columns}}}{{l}}{{\\textit{{{}}}}} \\\\\n",
+                escape_latex(&block.title)
+            ));
         }
         block.rows.iter().for_each(|row| out.push_str(&line(row)));
         out.push_str("\\hline\n");
     }
     let notes: Vec<String> = table.notes.iter().map(|note| escape_latex(note)).collect();
-    out.push_str(&format!("\\end{{tabular}}\n\\par\\medskip\\parbox{{\\linewidth}}{{{}}}\n\\end{{table}}\n\n", notes.join(" ")));
+    out.push_str(&format!(
+        "\\end{{tabular}}\n\\par\\medskip\\parbox{{\\linewidth}}{{{}}}\n\\end{{table}}\n\n",
+        notes.join(" ")
+    ));
     out
 }
 
@@ -143,7 +149,11 @@ pub fn table1_csv(assessment: &Assessment) -> String {
     let mut head = ["source", "method", "fold", "seed", "slices"].map(str::to_owned).to_vec();
     for metric in Metric::TABLE {
         let unit = if metric.is_percent() { "_percent" } else { "" };
-        head.extend([format!("{}{unit}", metric.key()), format!("{}_low", metric.key()), format!("{}_high", metric.key())]);
+        head.extend([
+            format!("{}{unit}", metric.key()),
+            format!("{}_low", metric.key()),
+            format!("{}_high", metric.key()),
+        ]);
     }
     let row = |line: Line| {
         let mut row = vec!["study".to_owned(), line.method.to_owned(), line.fold, line.seed, line.count.to_string()];
@@ -201,7 +211,13 @@ mod tests {
     fn table() -> Table {
         let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         let blocks = vec![Block { title: "this_study".into(), rows: vec![row(["a|b", "1 %"])] }];
-        Table { id: "t", title: "Table 1. T".into(), head: row(["method", "x"]), blocks, notes: vec!["50 % < p".into()] }
+        Table {
+            id: "t",
+            title: "Table 1. T".into(),
+            head: row(["method", "x"]),
+            blocks,
+            notes: vec!["50 % < p".into()],
+        }
     }
 
     #[test]

@@ -162,10 +162,9 @@ fn check_run(rows: &[Row], (method, fold, seed): (&str, usize, u64), classes: us
     let name = |method: &str, fold: i64, seed: i64| format!("method {method}, fold {fold}, seed {seed}");
     let (fold, seed) = (fold as i64, seed as i64);
     match rows.iter().find(|row| row.method != method || row.fold != fold || row.seed != seed) {
-        Some(row) => Err(Fault::OtherRun {
-            expected: name(method, fold, seed),
-            got: name(&row.method, row.fold, row.seed),
-        }),
+        Some(row) => {
+            Err(Fault::OtherRun { expected: name(method, fold, seed), got: name(&row.method, row.fold, row.seed) })
+        }
         None if rows[0].prob.len() != classes => Err(Fault::Probabilities {
             slice: rows[0].slice_id.clone(),
             method: method.to_owned(),
@@ -186,7 +185,8 @@ fn shown(config: &Config) -> Vec<String> {
 /// ROC curves of all methods and seeds, positive class against the rest.
 fn roc(predictions: &Predictions, assessment: &Assessment) -> Result<Option<String>, Error> {
     let positive = assessment.positive;
-    let truth: Vec<bool> = predictions.slices.iter().map(|slice| predictions.patients[slice.patient].label == positive).collect();
+    let truth: Vec<bool> =
+        predictions.slices.iter().map(|slice| predictions.patients[slice.patient].label == positive).collect();
     let mut curves = Vec::new();
     for (index, method) in predictions.methods.iter().enumerate() {
         let result = assessment.methods.get(&method.name).and_then(|result| result.slice.get(Metric::Auc.key()));
@@ -225,15 +225,18 @@ const SHARES: [(&str, &str); 3] =
 
 fn training(config: &Config, folds: usize) -> Result<Vec<(String, String)>, Error> {
     let layout = Layout::new(config);
-    let mut logs: Vec<(String, Vec<Log>)> = config.methods.iter().map(|method| (method.name.clone(), Vec::new())).collect();
+    let mut logs: Vec<(String, Vec<Log>)> =
+        config.methods.iter().map(|method| (method.name.clone(), Vec::new())).collect();
     for (method, fold, seed) in plan::runs(config, folds) {
         let log = read::log(&layout.run(&method, fold, seed).join(LOG))?;
         logs.iter_mut().filter(|(name, _)| *name == method).for_each(|(_, logs)| logs.push(log.clone()));
     }
     let draw = |(name, logs): (String, Vec<Log>)| {
         let series = |columns: &[(&'static str, &'static str)]| {
-            let one = |(colour, (column, label)): (usize, &(&str, &'static str))| {
-                Series { label, colour, points: mean_by_epoch(&logs, column) }
+            let one = |(colour, (column, label)): (usize, &(&str, &'static str))| Series {
+                label,
+                colour,
+                points: mean_by_epoch(&logs, column),
             };
             columns.iter().enumerate().map(one).filter(|series| !series.points.is_empty()).collect::<Vec<_>>()
         };
@@ -245,7 +248,8 @@ fn training(config: &Config, folds: usize) -> Result<Vec<(String, String)>, Erro
 /// Mean of a column over the runs, epoch by epoch, where every run has a finite value.
 fn mean_by_epoch(logs: &[Log], column: &str) -> Vec<(f64, f64)> {
     let epochs = logs.iter().map(|log| log.get("epoch").map_or(0, Vec::len)).min().unwrap_or(0);
-    let value = |log: &Log, epoch: usize| log.get(column)?.get(epoch).copied().flatten().filter(|value| value.is_finite());
+    let value =
+        |log: &Log, epoch: usize| log.get(column)?.get(epoch).copied().flatten().filter(|value| value.is_finite());
     let mean = |epoch: usize| {
         let values: Option<Vec<f64>> = logs.iter().map(|log| value(log, epoch)).collect();
         values.map(|values| ((epoch + 1) as f64, values.iter().sum::<f64>() / values.len() as f64))
@@ -275,7 +279,8 @@ fn gallery(config: &Config, predictions: &Predictions, shown: &[String]) -> Resu
             return Err(Error::Predictions { origin: layout.slices().display().to_string(), fault });
         };
         let picture = overlay::shrink(&read::picture(&layout.slices(), *place)?);
-        let verdict = |method: &&Method| verdict(&layout, predictions, method, choice.slice, positive, &picture, &mut places);
+        let verdict =
+            |method: &&Method| verdict(&layout, predictions, method, choice.slice, positive, &picture, &mut places);
         let methods = methods.iter().map(verdict).collect::<Result<_, _>>()?;
         exhibits.push(Exhibit {
             choice,

@@ -48,9 +48,14 @@ pub fn tables(assessment: &Assessment) -> Vec<Table> {
 type Level = fn(&Part) -> &Ordered<Estimate>;
 
 /// What Tables 1 and 2 have in common: the blocks of one level.
-fn blocks(assessment: &Assessment, pooled: fn(&MethodResult) -> &Ordered<Estimate>, part: Level, cell: &dyn Fn(&Ordered<Estimate>) -> Vec<String>) -> Vec<Block> {
+fn blocks(
+    assessment: &Assessment,
+    pooled: fn(&MethodResult) -> &Ordered<Estimate>,
+    part: Level,
+    cell: &dyn Fn(&Ordered<Estimate>) -> Vec<String>,
+) -> Vec<Block> {
     let several_seeds = assessment.seeds.len() > 1;
-    let row = |name: String, values| [vec![name], cell(values)].concat();
+    let row = |name: String, values: &Ordered<Estimate>| [vec![name], cell(values)].concat();
     let mut blocks = vec![Block {
         title: format!("this study, {}", if several_seeds { "all folds and seeds" } else { "all folds" }),
         rows: assessment.methods.0.iter().map(|(name, result)| row(name.clone(), pooled(result))).collect(),
@@ -64,7 +69,8 @@ fn blocks(assessment: &Assessment, pooled: fn(&MethodResult) -> &Ordered<Estimat
         parts.iter().map(|one| row(label(one), part(one))).collect::<Vec<_>>()
     };
     if several_seeds {
-        let rows = assessment.methods.0.iter().flat_map(|(name, result)| parts(name, &result.per_seed, false)).collect();
+        let rows =
+            assessment.methods.0.iter().flat_map(|(name, result)| parts(name, &result.per_seed, false)).collect();
         blocks.push(Block { title: "this study, by seed (all folds)".to_owned(), rows });
     }
     if assessment.folds.len() > 1 {
@@ -75,7 +81,11 @@ fn blocks(assessment: &Assessment, pooled: fn(&MethodResult) -> &Ordered<Estimat
 }
 
 /// Reasons of the nulls of one level, once each.
-fn undefined_notes(assessment: &Assessment, level: fn(&MethodResult) -> &Ordered<Estimate>, part: Level) -> Vec<String> {
+fn undefined_notes(
+    assessment: &Assessment,
+    level: fn(&MethodResult) -> &Ordered<Estimate>,
+    part: Level,
+) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     let mut note = |place: String, values: &Ordered<Estimate>, shown: &[Metric]| {
         for (key, estimate) in values.0.iter().filter(|(key, _)| shown.iter().any(|metric| metric.key() == key)) {
@@ -100,20 +110,27 @@ fn undefined_notes(assessment: &Assessment, level: fn(&MethodResult) -> &Ordered
 
 fn slices(assessment: &Assessment) -> Table {
     let cells = |values: &Ordered<Estimate>| {
-        let cell = |metric: Metric| values.get(metric.key()).map_or(String::new(), |value| format::estimate(metric, value));
+        let cell =
+            |metric: Metric| values.get(metric.key()).map_or(String::new(), |value| format::estimate(metric, value));
         Metric::TABLE.map(cell).to_vec()
     };
     let mut blocks = blocks(assessment, |result| &result.slice, |part| &part.slice, &cells);
     append_differences(&mut blocks[0], assessment, "slice", &Metric::TABLE);
     let percent = |value: f64| format::fixed(value, 1);
     let rows = paper::TABLE_1.map(|row| {
-        let numbers = [percent(row.accuracy), percent(row.sensitivity), percent(row.specificity), format::fixed(row.auc, 3)];
+        let numbers =
+            [percent(row.accuracy), percent(row.sensitivity), percent(row.specificity), format::fixed(row.auc, 3)];
         [vec![row.method.to_owned()], numbers.to_vec()].concat()
     });
     blocks.push(Block { title: paper::BLOCK.to_owned(), rows: rows.to_vec() });
     let total: u64 = assessment.slices.0.iter().map(|(_, count)| count).sum();
     let mut notes = vec![
-        format!("{}: {}. Sensitivity is the recall of {}.", format::plural(total, "slice"), by_class(&assessment.slices), positive(assessment)),
+        format!(
+            "{}: {}. Sensitivity is the recall of {}.",
+            format::plural(total, "slice"),
+            by_class(&assessment.slices),
+            positive(assessment)
+        ),
         slice_note(assessment),
     ];
     notes.extend(undefined_notes(assessment, |result| &result.slice, |part| &part.slice));
@@ -162,7 +179,8 @@ fn patients(assessment: &Assessment) -> Table {
 
 /// A row of differences under the methods' rows, for each pair compared.
 fn append_differences(block: &mut Block, assessment: &Assessment, level: &str, metrics: &[Metric]) {
-    let mut pairs: Vec<(&str, &str)> = assessment.comparisons.iter().map(|entry| (entry.a.as_str(), entry.b.as_str())).collect();
+    let mut pairs: Vec<(&str, &str)> =
+        assessment.comparisons.iter().map(|entry| (entry.a.as_str(), entry.b.as_str())).collect();
     pairs.dedup();
     for (a, b) in pairs {
         let cell = |metric: &Metric| {

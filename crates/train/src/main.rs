@@ -15,13 +15,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    study: Option<Study>,
-}
-
-#[derive(Args)]
-struct Study {
-    #[command(flatten)]
-    stage: StageArgs,
+    stage: Option<StageArgs>,
     #[command(flatten)]
     selection: Selection,
 }
@@ -52,11 +46,11 @@ struct PredictArgs {
 }
 
 fn run(cli: Cli) -> Result<(), Error> {
-    match (cli.command, cli.study) {
+    match (cli.command, cli.stage) {
         (Some(Command::Predict(args)), _) => {
             predict_command::run(&args.weights, &args.slices, &args.out, &args.device, args.threads)
         }
-        (None, Some(study)) => stage::run(&study.stage.load()?, &study.selection, study.stage.force),
+        (None, Some(args)) => stage::run(&args.load()?, &cli.selection, args.force),
         (None, None) => {
             let _ = <Cli as clap::CommandFactory>::command().print_help();
             std::process::exit(contract::Exit::Usage as i32)

@@ -44,6 +44,7 @@ pub fn sample(seed: u64, split: Split, index: u64) -> Sample {
     let level = level(&mut rng);
     let slice = phantom::slice(&patient, level);
     let mut hu = slice.hu;
+    haze(&mut hu, &slice.lungs, &mut rng);
     scanner(&mut hu, &mut rng);
     let (hu, lungs) = cut(hu, slice.lungs, &mut rng);
     let mut hu = export(hu, &mut rng);
@@ -72,7 +73,7 @@ fn specification(rng: &mut ChaCha8Rng) -> PatientSpec {
         disease,
         difficulty: between(rng, 0.0, 1.0),
         // From one small patch to lungs with hardly any air.
-        load: between(rng, -0.7, 1.7).exp(),
+        load: between(rng, -0.7, 2.0).exp(),
         confounder: chance(rng, 0.35),
         noise_hu: between(rng, 1.6, 4.2).exp(),
         size: [224, 256, 320][rng.random_range(0..3)],
@@ -83,10 +84,35 @@ fn specification(rng: &mut ChaCha8Rng) -> PatientSpec {
 /// Mostly through the lungs, some above and below.
 fn level(rng: &mut ChaCha8Rng) -> f32 {
     match rng.random_range(0..100) {
-        0..6 => between(rng, -0.30, 0.02),
-        6..20 => between(rng, 0.98, 1.65),
-        20..40 => between(rng, 0.70, 1.0),
+        0..5 => between(rng, -0.30, 0.02),
+        5..26 => between(rng, 0.98, 1.65),
+        26..44 => between(rng, 0.70, 1.0),
         _ => between(rng, 0.02, 0.98),
+    }
+}
+
+/// Sometimes lungs that are dense all over, evenly or mottled, more so towards one side: oedema, expiration, diffuse pneumonia.
+fn haze(hu: &mut Array2<f32>, lungs: &Array2<u8>, rng: &mut ChaCha8Rng) {
+    if !chance(rng, 0.25) {
+        return;
+    }
+    let (density, amount) = (between(rng, -650.0, 50.0), between(rng, 0.2, 1.0));
+    let (angle, side) = (between(rng, 0.0, std::f32::consts::TAU), hu.nrows() as f32);
+    let mottled = between(rng, 0.0, 1.0);
+    let nodes = rng.random_range(8..48_usize);
+    let grid: Vec<f32> = (0..nodes * nodes).map(|_| between(rng, -0.9, 0.9)).collect();
+    let mottle = |x: f32, y: f32| {
+        let (x, y) = (x * (nodes - 1) as f32, y * (nodes - 1) as f32);
+        let (column, row) = ((x as usize).min(nodes - 2), (y as usize).min(nodes - 2));
+        let (across, down) = (x - column as f32, y - row as f32);
+        let line = |row: usize| grid[row * nodes + column] * (1.0 - across) + grid[row * nodes + column + 1] * across;
+        line(row) * (1.0 - down) + line(row + 1) * down
+    };
+    for ((row, column), value) in hu.indexed_iter_mut().filter(|(at, _)| lungs[*at] > 0) {
+        let (x, y) = (column as f32 / side, row as f32 / side);
+        let slope = 1.1 * ((x - 0.5) * angle.cos() + (y - 0.5) * angle.sin());
+        let share = (amount * (0.65 + slope) + mottled * mottle(x, y)).clamp(0.0, amount);
+        *value += share * (density - *value).max(0.0);
     }
 }
 
@@ -150,11 +176,11 @@ fn cut(hu: Array2<f32>, lungs: Array2<u8>, rng: &mut ChaCha8Rng) -> (Array2<f32>
 
 /// Sometimes exported through one display window and read back through another, which shifts and scales all densities.
 fn export(hu: Array2<f32>, rng: &mut ChaCha8Rng) -> Array2<f32> {
-    if !chance(rng, 0.5) {
+    if !chance(rng, 0.4) {
         return hu;
     }
     let (low, high) = (between(rng, -1450.0, -950.0), between(rng, -150.0, 900.0));
-    let (read_low, read_high) = if chance(rng, 0.6) { (-1350.0, 150.0) } else { (low, high) };
+    let (read_low, read_high) = if chance(rng, 0.5) { (-1350.0, 150.0) } else { (low, high) };
     let gamma = if chance(rng, 0.3) { between(rng, -0.4, 0.4).exp() } else { 1.0 };
     hu.mapv(|value| {
         let grey = ((value - low) / (high - low)).clamp(0.0, 1.0).powf(gamma);

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use dicom_core::{PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
-use dicom_object::{FileMetaTableBuilder, InMemDicomObject, InMemElement};
+use dicom_object::mem::InMemElement;
+use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 use tch::{CModule, Kind, Tensor};
@@ -92,14 +93,26 @@ pub struct Slice {
     pub z: f64,
     pub hu: Array2<f32>,
     pub high_bit: bool,
+    pub position: bool,
+    pub orientation: &'static str,
     pub modality: &'static str,
     pub image_type: &'static str,
 }
 
 impl Slice {
     pub fn new(patient: &'static str, series: &'static str, instance: u32, z: f64) -> Self {
-        let (high_bit, modality, image_type) = (true, "CT", "ORIGINAL\\PRIMARY\\AXIAL");
-        Self { patient, series, instance, z, hu: chest(96, 128, false), high_bit, modality, image_type }
+        Self {
+            patient,
+            series,
+            instance,
+            z,
+            hu: chest(96, 128, false),
+            high_bit: true,
+            position: true,
+            orientation: "1\\0\\0\\0\\1\\0",
+            modality: "CT",
+            image_type: "ORIGINAL\\PRIMARY\\AXIAL",
+        }
     }
 
     /// Writes the slice; stored values are HU + 1024, corners are padding of -2000.
@@ -121,8 +134,10 @@ impl Slice {
         put(tags::MODALITY, VR::CS, self.modality.into());
         put(tags::IMAGE_TYPE, VR::CS, self.image_type.into());
         put(tags::INSTANCE_NUMBER, VR::IS, self.instance.to_string().as_str().into());
-        put(tags::IMAGE_POSITION_PATIENT, VR::DS, format!("-64\\-48\\{}", self.z).as_str().into());
-        put(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\1\\0".into());
+        if self.position {
+            put(tags::IMAGE_POSITION_PATIENT, VR::DS, format!("-64\\-48\\{}", self.z).as_str().into());
+        }
+        put(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, self.orientation.into());
         put(tags::PIXEL_SPACING, VR::DS, "2\\1.5".into());
         put(tags::SLICE_THICKNESS, VR::DS, "5".into());
         put(tags::RESCALE_SLOPE, VR::DS, "1".into());
@@ -170,7 +185,8 @@ impl Study {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let model = stand_in(folder.path());
         let settings = vec![format!("model: {}", model.path.display()), format!("model_sha256: {}", model.sha256)];
-        let settings = [settings, vec!["size: 64".to_owned(), "pseudonyms: keep".to_owned(), "threads: 1".to_owned()]].concat();
+        let settings =
+            [settings, vec!["size: 64".to_owned(), "pseudonyms: keep".to_owned(), "threads: 1".to_owned()]].concat();
         Self { folder, model, settings }
     }
 
@@ -196,7 +212,10 @@ impl Study {
     /// Runs the stage on `data/t/0_raw`, or on what the settings say.
     pub fn run(&self, more: &[&str]) -> Outcome {
         let (data, lines) = (self.path("data"), self.settings.join("\n  "));
-        let yaml = format!("study: t\nclasses: [common, covid]\npaths: {{data: {}}}\npreprocess:\n  {lines}\n", data.display());
+        let yaml = format!(
+            "study: t\nclasses: [common, covid]\npaths: {{data: {}}}\npreprocess:\n  {lines}\n",
+            data.display()
+        );
         let yaml = self.text("study.yaml", &yaml);
         let arguments = ["--config".to_owned(), yaml.display().to_string(), "--progress=none".to_owned()];
         preprocess(arguments.into_iter().chain(more.iter().map(|argument| (*argument).to_owned())))

@@ -1,0 +1,219 @@
+//! Every number against scikit-learn, scipy, statsmodels, numpy or pauc: `expected.json` is written by tools/report_expected.py,
+//! which names their versions.
+
+use report::assess::{Assessment, Settings, assess};
+use report::compare::{DeLong, Discordant, midranks};
+use report::intervals::{quantile, two_sided_p, wilson};
+use report::metrics::Metric;
+use report::predictions::{Predictions, Row};
+use serde_json::Value;
+
+fn expected() -> Value {
+    serde_json::from_str(include_str!("expected.json")).expect("expected.json is JSON")
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().expect("a list").iter().map(|value| value.as_f64().expect("a number")).collect()
+}
+
+fn close(got: f64, expected: &Value, tolerance: f64, what: &str) {
+    let expected = expected.as_f64().expect("a number");
+    assert!((got - expected).abs() <= tolerance, "{what}: got {got}, expected {expected}");
+}
+
+/// The rows of a case; methods are named a, b.
+fn rows(case: &Value) -> Vec<Row> {
+    let patients = numbers(&case["patient"]);
+    let labels = numbers(&case["label_of"]);
+    let methods = case["methods"].as_array().expect("a list");
+    let of = |(name, method): (&str, &Value)| -> Vec<Row> {
+        let prob: Vec<Vec<f64>> = method["prob"].as_array().expect("a list").iter().map(numbers).collect();
+        let row = |(slice, prob): (usize, Vec<f64>)| Row {
+            slice_id: format!("s{slice:04}"),
+            patient_id: format!("p{:03}", patients[slice]),
+            label: labels[patients[slice] as usize] as i64,
+            method: name.to_owned(),
+            fold: 0,
+            seed: 0,
+            prob,
+            attention_in_lung: None,
+        };
+        prob.into_iter().enumerate().map(row).collect()
+    };
+    ["a", "b"].into_iter().zip(methods).flat_map(of).collect()
+}
+
+fn assessed(case: &Value, rows: Vec<Row>, bootstrap: usize) -> Assessment {
+    let predictions = Predictions::assemble(rows, &[]).expect("the cases are consistent");
+    let settings = Settings {
+        study: "expected".to_owned(),
+        classes: (0..predictions.classes).map(|class| format!("c{class}")).collect(),
+        positive: case["positive"].as_u64().expect("a label") as usize,
+        confidence: 0.95,
+        bootstrap,
+        seed: 0,
+        pairs: vec![("a".to_owned(), "b".to_owned())],
+    };
+    assess(&predictions, &settings)
+}
+
+#[test]
+fn metrics_of_slices_and_patients() {
+    let all = expected();
+    for name in ["binary", "binary_swapped", "three_classes"] {
+        let case = &all[name];
+        let assessment = assessed(case, rows(case), 200);
+        for (method, wanted) in ["a", "b"].into_iter().zip(case["methods"].as_array().expect("a list")) {
+            let result = assessment.methods.get(method).expect("the method was assessed");
+            for (metric, value) in wanted["slice"].as_object().expect("a map") {
+                let got = result.slice.get(metric).and_then(|estimate| estimate.defined());
+                close(got.expect("defined"), value, 1e-9, &format!("{name} {method} {metric}"));
+            }
+            for (metric, value) in wanted["patient"].as_object().expect("a map") {
+                let fraction = result.patient.get(metric).and_then(|estimate| estimate.fraction).expect("a fraction");
+                assert_eq!([fraction.0 as f64, fraction.1 as f64].to_vec(), numbers(value), "{name} {method} {metric}");
+            }
+            let auc = result.patient.get("auc").and_then(|estimate| estimate.defined()).expect("defined");
+            close(auc, &wanted["patient_auc"], 1e-9, &format!("{name} {method} patient auc"));
+        }
+    }
+}
+
+#[test]
+fn bootstrap_intervals_are_those_of_another_program() {
+    let all = expected();
+    let case = &all["binary"];
+    let assessment = assessed(case, rows(case), 20_000);
+    for (method, wanted) in ["a", "b"].into_iter().zip(case["methods"].as_array().expect("a list")) {
+        for metric in ["sensitivity", "auc"] {
+            let (low, high) =
+                assessment.methods.get(method).unwrap().slice.get(metric).unwrap().ends().expect("an interval");
+            // Both have 20,000 resamples, whose own error at the 2.5 % point is about 0.003 here.
+            close(low, &wanted["bootstrap"][metric][0], 0.012, &format!("{method} {metric} low"));
+            close(high, &wanted["bootstrap"][metric][1], 0.012, &format!("{method} {metric} high"));
+        }
+    }
+}
+
+#[test]
+fn wilson_intervals() {
+    for row in expected()["wilson"].as_array().expect("a list") {
+        let number = |name: &str| row[name].as_u64().expect("a count");
+        let (low, high) = wilson(number("correct"), number("total"), row["confidence"].as_f64().expect("a level"));
+        close(low, &row["ends"][0], 1e-9, "low");
+        close(high, &row["ends"][1], 1e-9, "high");
+    }
+}
+
+#[test]
+fn mcnemar_exact() {
+    for row in expected()["mcnemar"].as_array().expect("a list") {
+        let discordant = Discordant {
+            first: row["first"].as_u64().expect("a count"),
+            second: row["second"].as_u64().expect("a count"),
+        };
+        close(discordant.mcnemar(), &row["p"], 1e-9, &format!("{discordant:?}"));
+    }
+}
+
+#[test]
+fn delong_variance_and_p() {
+    for case in expected()["delong"].as_array().expect("a list") {
+        let positive: Vec<bool> = numbers(&case["truth"]).iter().map(|label| *label == 1.0).collect();
+        let scores: Vec<Vec<f64>> = case["scores"].as_array().expect("a list").iter().map(numbers).collect();
+        let delong = DeLong::new(&scores, &positive).expect("both classes are there");
+        for (got, wanted) in delong.auc.iter().zip(case["auc"].as_array().expect("a list")) {
+            close(*got, wanted, 1e-12, "AUC");
+        }
+        for (got, wanted) in delong.covariance.iter().zip(case["covariance"].as_array().expect("a list")) {
+            close(*got, wanted, 1e-12, "covariance");
+        }
+        let (difference, variance) = delong.difference(0, 1);
+        close(two_sided_p(difference / variance.sqrt()), &case["p"], 1e-9, "p");
+    }
+}
+
+#[test]
+fn ranks_and_quantiles() {
+    let all = expected();
+    assert_eq!(midranks(&numbers(&all["midranks"]["values"])), numbers(&all["midranks"]["ranks"]));
+    let mut sorted = numbers(&all["quantiles"]["values"]);
+    sorted.sort_by(f64::total_cmp);
+    for (at, wanted) in
+        numbers(&all["quantiles"]["at"]).iter().zip(all["quantiles"]["expected"].as_array().expect("a list"))
+    {
+        close(quantile(&sorted, *at), wanted, 1e-12, "quantile");
+    }
+}
+
+#[test]
+fn invariances() {
+    let all = expected();
+    let case = &all["binary"];
+    let plain = serde_json::to_string(&assessed(case, rows(case), 200)).expect("JSON");
+    let backward: Vec<Row> = rows(case).into_iter().rev().collect();
+    assert_eq!(plain, serde_json::to_string(&assessed(case, backward, 200)).expect("JSON"), "order of rows");
+
+    let twice = rows(case)
+        .into_iter()
+        .flat_map(|row| [Row { slice_id: format!("{}x", row.slice_id), ..row.clone() }, row])
+        .collect();
+    let (once, twice) = (assessed(case, rows(case), 200), assessed(case, twice, 200));
+    for metric in Metric::ALL.into_iter().filter(|metric| once.methods.0[0].1.slice.get(metric.key()).is_some()) {
+        let value = |assessment: &Assessment| assessment.methods.0[0].1.slice.get(metric.key()).unwrap().clone();
+        let (one, two) = (value(&once), value(&twice));
+        let (a, b) = (one.defined().unwrap(), two.defined().unwrap());
+        assert!((a - b).abs() < 1e-12, "{metric:?} of slices that are all there twice");
+        let (a, b) = (one.ends().unwrap(), two.ends().unwrap());
+        assert!(
+            (a.0 - b.0).abs() < 1e-12 && (a.1 - b.1).abs() < 1e-12,
+            "interval of {metric:?}: slices are not patients"
+        );
+    }
+
+    let swapped = &all["binary_swapped"];
+    let value = |positive: u64, metric: &str| {
+        let mut case = swapped.clone();
+        case["positive"] = positive.into();
+        assessed(&case, rows(&case), 100).methods.0[0].1.slice.get(metric).unwrap().defined().unwrap()
+    };
+    assert!((value(0, "auc") - value(1, "auc")).abs() < 1e-9, "AUC does not depend on which class is positive");
+    assert!((value(0, "brier") - value(1, "brier")).abs() < 1e-9);
+}
+
+#[test]
+fn one_class_is_null_with_a_reason() {
+    let all = expected();
+    let case = &all["binary"];
+    let positives: Vec<Row> = rows(case).into_iter().filter(|row| row.label == 1).collect();
+    let assessment = assessed(case, positives, 100);
+    let json = serde_json::to_value(&assessment).expect("JSON");
+    let slice = &json["methods"]["a"]["slice"];
+    for metric in ["specificity", "auc", "mcc", "balanced_accuracy"] {
+        assert!(slice[metric]["value"].is_null() && slice[metric]["low"].is_null(), "{metric}");
+        assert!(slice[metric]["undefined"].as_str().is_some_and(|reason| !reason.is_empty()), "{metric}");
+    }
+    assert!(slice["sensitivity"]["value"].is_number());
+    assert!(json["methods"]["a"]["patient"]["specificity"]["value"].is_null());
+    let comparisons = json["comparisons"].as_array().expect("a list");
+    let auc = comparisons.iter().find(|entry| entry["level"] == "slice" && entry["metric"] == "auc").expect("an entry");
+    assert!(auc["difference"].is_null() && auc["p"].is_null() && auc["undefined"].is_string());
+}
+
+#[test]
+fn several_seeds_are_averaged_by_slice_and_voted_by_patient() {
+    let all = expected();
+    let case = &all["binary"];
+    // Two seeds whose probabilities are those of the two methods of the case.
+    let seeds =
+        rows(case).into_iter().map(|row| Row { seed: i64::from(row.method == "b"), method: "m".to_owned(), ..row });
+    let assessment = assessed(case, seeds.collect(), 100);
+    let result = &assessment.methods.0[0].1;
+    let single: Vec<f64> =
+        result.per_seed.iter().map(|part| part.slice.get("auc").unwrap().defined().unwrap()).collect();
+    close(single[0], &case["methods"][0]["slice"]["auc"], 1e-9, "seed 0");
+    close(single[1], &case["methods"][1]["slice"]["auc"], 1e-9, "seed 1");
+    let pooled = result.slice.get("auc").unwrap().defined().unwrap();
+    assert!((pooled - (single[0] + single[1]) / 2.0).abs() < 1e-12);
+    assert_eq!(result.patient.get("accuracy").unwrap().fraction.unwrap().1, 24);
+}

@@ -1,0 +1,255 @@
+//! A study folder as the stages before the report leave it: made-up slices, folds, predictions, logs and receipts' absence.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, Float32Array, Int32Array, Int64Array, ListArray, StringArray, UInt32Array};
+use arrow::datatypes::{Float32Type, SchemaRef};
+use contract::random;
+use contract::schema;
+use contract::table::TableWriter;
+use rand::RngExt;
+
+/// Side of the slices and of the attention maps.
+pub const SIZE: usize = 64;
+const MAP: usize = 7;
+const EPOCHS: usize = 6;
+
+/// A slice of the fake study.
+pub struct Slice {
+    pub id: String,
+    pub patient: String,
+    pub label: i32,
+    pub fold: i32,
+}
+
+/// What the study holds.
+pub struct Fake {
+    pub patients_per_class: usize,
+    pub slices_per_patient: usize,
+    pub folds: i32,
+    pub seeds: Vec<i64>,
+    pub methods: Vec<(&'static str, &'static str)>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        let methods = vec![("conventional", "gamma"), ("proposed", "alpha")];
+        Self { patients_per_class: 8, slices_per_patient: 4, folds: 2, seeds: vec![0], methods }
+    }
+}
+
+impl Fake {
+    pub fn slices(&self) -> Vec<Slice> {
+        let patients = (0..2 * self.patients_per_class)
+            .flat_map(|patient| (0..self.slices_per_patient).map(move |slice| (patient, slice)));
+        let slice = |(patient, slice): (usize, usize)| Slice {
+            id: format!("p{patient:03}/s/{slice:04}"),
+            patient: format!("p{patient:03}"),
+            label: (patient % 2) as i32,
+            fold: (patient / 2) as i32 % self.folds,
+        };
+        patients.map(slice).collect()
+    }
+
+    /// Writes study.yaml and everything the report reads below `root`.
+    pub fn write(&self, root: &Path) {
+        let methods =
+            self.methods.iter().map(|(name, loss)| format!("    {name}: {{loss: {loss}}}\n")).collect::<String>();
+        let seeds = self.seeds.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+        let yaml = format!(
+            "study: fake\ndataset: {{folds: {}}}\ntrain:\n  epochs: {EPOCHS}\n  seeds: [{seeds}]\n  methods:\n{methods}\
+             report: {{bootstrap: 200, gallery: 8}}\n",
+            self.folds
+        );
+        fs::write(root.join("study.yaml"), yaml).unwrap();
+        let data = root.join("data/fake");
+        let slices = self.slices();
+        write_slices(&data.join("1_masks/slices.parquet"), &slices);
+        fs::write(
+            data.join("1_masks/excluded.csv"),
+            "slice_id,patient_id,source,lung_fraction,reason\nx/s/0000,x,x.dcm,0.001,too little lung\n",
+        )
+        .unwrap();
+        write_folds(&data.join("2_folds/folds.parquet"), &slices);
+        for (index, (method, loss)) in self.methods.iter().enumerate() {
+            for (fold, seed) in (0..self.folds).flat_map(|fold| self.seeds.iter().map(move |seed| (fold, *seed))) {
+                let run = data.join(format!("3_runs/{method}/fold-{fold}/seed-{seed}"));
+                let tested: Vec<&Slice> = slices.iter().filter(|slice| slice.fold == fold).collect();
+                write_predictions(
+                    &run.join("predictions.parquet"),
+                    &tested,
+                    method,
+                    fold,
+                    seed,
+                    index,
+                    *loss != "resnet18",
+                );
+                fs::write(run.join("log.csv"), log(loss, seed as u64 + index as u64)).unwrap();
+            }
+        }
+    }
+}
+
+fn write(path: &Path, schema: &SchemaRef, columns: Vec<ArrayRef>) {
+    let mut writer = TableWriter::create(path, Arc::clone(schema), &[]).unwrap();
+    writer.write(schema, columns).unwrap();
+    writer.commit().unwrap();
+}
+
+fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
+}
+
+fn lists(values: Vec<Option<Vec<f32>>>) -> ArrayRef {
+    let row = |values: Option<Vec<f32>>| values.map(|values| values.into_iter().map(Some).collect::<Vec<_>>());
+    Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(values.into_iter().map(row)))
+}
+
+/// Two ellipses in a body, brighter where the label says so.
+fn picture(index: usize, label: i32) -> (Vec<u8>, Vec<u8>) {
+    let mut draw = random::stream(1, "picture", &[index as u64]);
+    let inside =
+        |x: f64, y: f64, cx: f64, cy: f64, rx: f64, ry: f64| ((x - cx) / rx).powi(2) + ((y - cy) / ry).powi(2) < 1.0;
+    let (mut image, mut mask) = (Vec::new(), Vec::new());
+    for pixel in 0..SIZE * SIZE {
+        let (x, y) = ((pixel % SIZE) as f64 / SIZE as f64, (pixel / SIZE) as f64 / SIZE as f64);
+        let side = if inside(x, y, 0.3, 0.5, 0.15, 0.28) {
+            1
+        } else if inside(x, y, 0.7, 0.5, 0.15, 0.28) {
+            2
+        } else {
+            0
+        };
+        let body = inside(x, y, 0.5, 0.5, 0.46, 0.4);
+        let lesion = side > 0 && label == 1 && y > 0.6;
+        let grey = if lesion {
+            130.0
+        } else if side > 0 {
+            50.0
+        } else if body {
+            190.0
+        } else {
+            5.0
+        };
+        image.push((grey + draw.random_range(-12.0..12.0_f64)).clamp(0.0, 255.0) as u8);
+        mask.push(side);
+    }
+    (image, mask)
+}
+
+fn write_slices(path: &Path, slices: &[Slice]) {
+    let pictures: Vec<_> = slices.iter().enumerate().map(|(index, slice)| picture(index, slice.label)).collect();
+    let rows = slices.len();
+    let side = || Arc::new(UInt32Array::from(vec![SIZE as u32; rows])) as ArrayRef;
+    let flags = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
+    let flags = (0..rows).fold(flags, |mut flags, _| {
+        flags.append(true);
+        flags
+    });
+    let columns = vec![
+        texts(slices.iter().map(|slice| slice.id.as_str())),
+        texts(slices.iter().map(|slice| slice.patient.as_str())),
+        texts(slices.iter().map(|_| "s")),
+        Arc::new(Int32Array::from_iter_values(0..rows as i32)),
+        Arc::new(Float32Array::from(vec![None; rows])),
+        Arc::new(Int32Array::from_iter_values(slices.iter().map(|slice| slice.label))),
+        texts(slices.iter().map(|slice| slice.id.as_str())),
+        side(),
+        side(),
+        Arc::new(BinaryArray::from_iter_values(pictures.iter().map(|(image, _)| image))),
+        Arc::new(BinaryArray::from_iter_values(pictures.iter().map(|(_, mask)| mask))),
+        Arc::new(Float32Array::from(vec![0.2; rows])),
+        {
+            let mut flags = flags;
+            Arc::new(flags.finish())
+        },
+    ];
+    write(path, &schema::slices(), columns);
+}
+
+fn write_folds(path: &Path, slices: &[Slice]) {
+    let columns: Vec<ArrayRef> = vec![
+        texts(slices.iter().map(|slice| slice.id.as_str())),
+        texts(slices.iter().map(|slice| slice.patient.as_str())),
+        Arc::new(Int32Array::from_iter_values(slices.iter().map(|slice| slice.label))),
+        Arc::new(Int32Array::from_iter_values(slices.iter().map(|slice| slice.fold))),
+    ];
+    write(path, &schema::folds(), columns);
+}
+
+/// Writes predictions: a score of the patient plus one of the slice, better for later methods.
+pub fn write_predictions(
+    path: &Path,
+    slices: &[&Slice],
+    method: &str,
+    fold: i32,
+    seed: i64,
+    skill: usize,
+    attention: bool,
+) {
+    let mut probs = Vec::new();
+    let mut maps = Vec::new();
+    for slice in slices {
+        let key = |text: &str| {
+            text.bytes().map(u64::from).fold(7, |hash: u64, byte| hash.wrapping_mul(31).wrapping_add(byte))
+        };
+        let mut of_patient = random::stream(3, "patient", &[key(&slice.patient)]);
+        let mut of_slice = random::stream(seed as u64, method, &[key(&slice.id)]);
+        let sign = if slice.label == 1 { 1.0 } else { -1.0 };
+        let logit: f64 =
+            sign * (1.0 + 0.3 * skill as f64) + of_patient.random_range(-2.5..2.5) + of_slice.random_range(-1.5..1.5);
+        let p = (1.0 / (1.0 + (-logit).exp())) as f32;
+        probs.push(Some(vec![1.0 - p, p]));
+        let cell = |cell: usize| {
+            let (x, y) = ((cell % MAP) as f64 / 6.0 - 0.5, (cell / MAP) as f64 / 6.0 - 0.5);
+            let lungs = (-((x.abs() - 0.2) / 0.15).powi(2) - (y / 0.3).powi(2)).exp();
+            (lungs * 0.9).min(1.0) as f32
+        };
+        maps.push(attention.then(|| (0..MAP * MAP).map(cell).collect::<Vec<f32>>()));
+    }
+    let rows = slices.len();
+    let columns: Vec<ArrayRef> = vec![
+        texts(slices.iter().map(|slice| slice.id.as_str())),
+        texts(slices.iter().map(|slice| slice.patient.as_str())),
+        Arc::new(Int32Array::from_iter_values(slices.iter().map(|slice| slice.label))),
+        texts(slices.iter().map(|_| method)),
+        Arc::new(Int32Array::from(vec![fold; rows])),
+        Arc::new(Int64Array::from(vec![seed; rows])),
+        lists(probs.clone()),
+        lists(if attention { probs } else { vec![None; rows] }),
+        lists(maps),
+        Arc::new(Float32Array::from(vec![attention.then_some(0.7 + 0.1 * skill as f32); rows])),
+    ];
+    write(path, &schema::predictions(), columns);
+}
+
+/// A training log; a network without attention branch has empty cells.
+fn log(loss: &str, seed: u64) -> String {
+    let mut draw = random::stream(seed, "log", &[]);
+    let mut text = "epoch,alpha,w_att,w_per,w_map,lr,loss,loss_att,loss_per,loss_map,accuracy,attention_mean,attention_std,attention_in_lung\n".to_owned();
+    for epoch in 1..=EPOCHS {
+        let t = epoch as f64 / EPOCHS as f64;
+        let per = 0.7 * (-1.5 * t).exp() + draw.random_range(0.0..0.05);
+        let alpha = if epoch < EPOCHS / 2 { 0.9 } else { 0.1 };
+        let row = match loss {
+            "resnet18" => format!("{epoch},,,1,,0.01,{per},,{per},,{},,,\n", 0.5 + 0.4 * t),
+            "alpha" => format!(
+                "{epoch},{alpha},{alpha},{},{alpha},0.01,{per},{per},{per},{},{},0.4,0.2,{}\n",
+                1.0 - alpha,
+                0.2 * (1.0 - t),
+                0.5 + 0.4 * t,
+                0.3 + 0.5 * t
+            ),
+            _ => format!(
+                "{epoch},,1,1,1,0.01,{per},{per},{per},{},{},0.4,0.2,{}\n",
+                0.2 * (1.0 - t),
+                0.5 + 0.4 * t,
+                0.3 + 0.4 * t
+            ),
+        };
+        text.push_str(&row);
+    }
+    text
+}
