@@ -33,16 +33,16 @@ phantom: build ## the synthetic CT of STUDY alone
 smoke: build ## the whole line on a tiny study, about a minute
 	@$(BIN)/chumoku run pipelines/smoke.yaml $(OVERRIDES)
 
-test: setup ## fmt, clippy, docs, tests, and the smoke study through the real binaries
+test: setup ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --release --workspace --no-deps --quiet
 	$(CARGO) build $(LOCKED) --release --workspace --bins
 	OMP_NUM_THREADS=2 $(CARGO) test $(LOCKED) --release --workspace
-	@$(MAKE) --no-print-directory smoke
+	@$(MAKE) --no-print-directory reproduce
 
 bench: build ## training and prediction images/s, lung masks slices/s
-	$(CARGO) bench $(LOCKED) --profile release -p train
+	$(CARGO) bench $(LOCKED) --profile release --workspace --bench throughput
 
 reproduce: build ## the smoke study in two fresh folders, every Parquet, safetensors and CSV compared
 	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml
