@@ -111,7 +111,8 @@ pub fn forecast(study: &str, graph: &Graph, programs: &Programs, explain: bool) 
         text.push_str(&match forecast {
             Forecast::UpToDate => "up to date\n".to_owned(),
             Forecast::Run(reasons) => format!("would run: {}\n", why(reasons, explain)),
-            Forecast::Depends(names) => format!("would run: depends on {}\n", why(names, explain)),
+            Forecast::Depends(names) if explain => format!("would run: depends on {}\n", names.join(", ")),
+            Forecast::Depends(names) => format!("would run: depends on {}\n", cli::summary(names)),
         });
     }
     Ok(text)

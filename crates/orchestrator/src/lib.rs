@@ -56,9 +56,10 @@ pub struct RunArgs {
     /// Give every reason for running a task, not the first three
     #[arg(long)]
     pub explain: bool,
-    /// Independent tasks at a time; each keeps the threads the study gives it, since their number changes last digits
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: u16,
+    /// Independent tasks at a time; each keeps the threads the study gives it, since their number changes last digits.
+    /// Without it: as many as the cores hold
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
     /// Where the stages run
     #[arg(long, value_enum, default_value = "local")]
     pub executor: ExecutorName,
@@ -101,5 +102,16 @@ fn execute(args: &RunArgs, config: &Config, graph: &Graph, programs: &Programs) 
     let _lock = Lock::acquire(&config.study, &layout)?;
     let display = Display::new(Mode::current(), graph.tasks().len(), args.explain);
     let local = Local::new(programs, &layout, &args.study, &args.set, &display);
-    schedule::run(graph, programs, usize::from(args.jobs), &local)
+    schedule::run(graph, programs, args.jobs.map_or_else(|| fitting_jobs(config), usize::from), &local)
+}
+
+/// Training runs that the cores hold side by side: one thread each, and two runs at a time, are faster on two cores than two
+/// threads and one run. One at a time where a run takes all cores or a GPU.
+fn fitting_jobs(config: &Config) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let of = |train: &contract::config::Train| match train.threads as usize {
+        threads if threads > 0 && train.device == "cpu" => (cores / threads).max(1),
+        _ => 1,
+    };
+    config.methods.iter().map(|method| of(&method.train)).min().unwrap_or(1)
 }

@@ -33,7 +33,7 @@ impl Limb {
             let (radius, gap, angle) = (draw.uniform(24.0, 50.0), draw.uniform(0.0, 45.0), draw.uniform(-3.4, 0.3));
             let deep = body.front_mm + 14.0 + body.fat_mm;
             let limb = Self { x: angle.cos() * (wide + radius + gap), y: angle.sin() * (deep + radius + gap), radius };
-            if draw.chance(0.5 * (variety - 1.0).max(0.0)) {
+            if draw.chance(0.8 * (variety - 1.0).clamp(0.0, 1.0)) {
                 limbs.push(limb);
             }
         }

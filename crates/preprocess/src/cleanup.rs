@@ -4,9 +4,9 @@
 //! Source: the postprocessing of the published package `lungmask` 0.2 (Hofmanninger et al., arXiv:2001.11767), which also
 //! works on the stack of network outputs, before they return to the slices. Equal to it: the components (same label,
 //! touching by face, edge or corner), their order by size, the border count, merging while sizes grow, pieces below three
-//! voxels being dropped, the largest piece of each lung. Different: holes are filled slice by slice, whatever their
-//! size, where lungmask fills closed cavities of a volume and, of a single slice, holes below 64 pixels; and a filled hole
-//! never overwrites the other lung.
+//! voxels being dropped, the largest piece of each lung, and of a single slice the holes below 64 pixels filled. Different:
+//! a volume's holes are filled by the same rule slice by slice, where lungmask fills closed cavities, so that the dome of the
+//! liver, which the lung surrounds in a slice, stays out; and a filled hole never overwrites the other lung.
 
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 
@@ -14,6 +14,9 @@ use crate::morphology::{self, Connectivity};
 
 /// Pieces with fewer voxels are dropped rather than merged.
 const MERGE_FROM: usize = 3;
+
+/// Holes with fewer pixels of the network's 256x256 are filled: vessels, not the dome of the liver.
+const FILL_BELOW: usize = 64;
 
 /// Number of labels: background, right lung, left lung.
 const LABELS: usize = 3;
@@ -41,7 +44,7 @@ fn fill_slice(slice: ArrayView2<u8>) -> Array2<u8> {
     for label in 1..LABELS as u8 {
         let mask = slice.mapv(|value| value == label);
         if mask.iter().any(|set| *set) {
-            let whole = morphology::fill_holes(&mask, Connectivity::Edge);
+            let whole = morphology::fill_holes_below(&mask, Connectivity::Edge, FILL_BELOW);
             let holes = filled.iter_mut().zip(&whole).filter(|(value, inside)| **inside && **value == 0);
             holes.for_each(|(value, _)| *value = label);
         }
@@ -199,6 +202,16 @@ mod tests {
         let before = slice(&["1111022222", "1001020002", "1111022222"]);
         let after = slice(&["1111022222", "1111022222", "1111022222"]);
         assert_eq!(clean(&before), after);
+    }
+
+    #[test]
+    fn a_large_hole_stays_open() {
+        // The dome of the liver: 8x8 = 64 pixels, the first size that lungmask leaves open, and 8x7 = 56, which it fills.
+        for (width, filled) in [(8, false), (7, true)] {
+            let mut stack = Array3::from_elem((1, 12, 12), 1);
+            stack.slice_mut(s![0, 2..10, 2..2 + width]).fill(0);
+            assert_eq!(clean(&stack)[(0, 5, 5)] == 1, filled, "{width}");
+        }
     }
 
     #[test]

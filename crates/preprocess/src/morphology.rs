@@ -75,10 +75,31 @@ pub fn fill_holes(mask: &Array2<bool>, connectivity: Connectivity) -> Array2<boo
     outside.mapv(|reached| !reached)
 }
 
+/// Fills the holes of [`fill_holes`] that have fewer than `below` pixels.
+pub fn fill_holes_below(mask: &Array2<bool>, connectivity: Connectivity, below: usize) -> Array2<bool> {
+    let whole = fill_holes(mask, connectivity);
+    let holes = Array2::from_shape_fn(mask.dim(), |at| whole[at] && !mask[at]);
+    let mut filled = mask.clone();
+    for hole in components(&holes, connectivity).iter().filter(|hole| hole.len() < below) {
+        hole.iter().for_each(|at| filled[*at] = true);
+    }
+    filled
+}
+
 /// The largest component; of equal ones the first in raster order. Empty if the mask is.
 pub fn largest_component(mask: &Array2<bool>, connectivity: Connectivity) -> Array2<bool> {
+    let components = components(mask, connectivity);
+    // `max_by_key` would take the last of equal ones.
+    let largest = components.iter().rev().max_by_key(|members| members.len());
+    let mut kept = Array2::from_elem(mask.dim(), false);
+    largest.into_iter().flatten().for_each(|at| kept[*at] = true);
+    kept
+}
+
+/// The pixels of each component, in raster order of their first pixels.
+fn components(mask: &Array2<bool>, connectivity: Connectivity) -> Vec<Vec<(usize, usize)>> {
     let mut seen = Array2::from_elem(mask.dim(), false);
-    let mut largest: Vec<(usize, usize)> = Vec::new();
+    let mut found = Vec::new();
     for (start, _) in mask.indexed_iter().filter(|(_, set)| **set) {
         if seen[start] {
             continue;
@@ -95,13 +116,9 @@ pub fn largest_component(mask: &Array2<bool>, connectivity: Connectivity) -> Arr
             }
             visited += 1;
         }
-        if members.len() > largest.len() {
-            largest = members;
-        }
+        found.push(members);
     }
-    let mut kept = Array2::from_elem(mask.dim(), false);
-    largest.iter().for_each(|at| kept[*at] = true);
-    kept
+    found
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub struct TrainUnetArgs {
     #[arg(long, value_name = "FILE.pt")]
     pub out: PathBuf,
     /// Training steps
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, default_value_t = 850, value_parser = clap::value_parser!(i64).range(1..))]
     pub steps: i64,
     /// Slices of one step
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(i64).range(1..))]

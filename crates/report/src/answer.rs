@@ -107,14 +107,16 @@ fn patients(assessment: &Assessment, entry: &Comparison) -> Option<String> {
     let (b, a) = (correct_of(assessment, &entry.b)?, correct_of(assessment, &entry.a)?);
     let discordant = entry.discordant?;
     Some(format!(
-        "Patients diagnosed correctly: {b} by {}, {a} by {}; {} only by the first and {} only by the second ({} p = {}).",
+        "Patients diagnosed correctly: {b} by {}, {a} by {}; {} only by {} and {} only by {} ({} {}).",
         entry.b,
         entry.a,
         discordant.second,
+        entry.b,
         discordant.first,
+        entry.a,
         entry.test,
-        format::p(entry.p)
-    ).replace("p = <", "p <"))
+        format::p_words(entry.p)
+    ))
 }
 
 fn correct_of(assessment: &Assessment, name: &str) -> Option<String> {
@@ -139,10 +141,11 @@ fn caution(assessment: &Assessment) -> String {
     let seeds = assessment.seeds.len();
     if seeds > 1 {
         return format!(
-            "Means over {seeds} seeds; the intervals cover the choice of patients, and the rows by seed show the chance in training."
+            "Means over {seeds} seeds; the intervals cover the choice of patients, and the rows by seed show the chance \
+             in training."
         );
     }
-    "One training run for each method and fold: the intervals cover the choice of patients and not the chance in training, \
-     so a difference may come from the seed; train.seeds adds runs."
+    "One training run for each method and fold. The intervals cover the choice of patients and not the chance in \
+     training, so a difference may come from the seed; train.seeds adds runs."
         .to_owned()
 }

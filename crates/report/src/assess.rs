@@ -1,9 +1,9 @@
 //! All results of a set of predictions: what metrics.json holds and every table shows.
 //!
-//! Slice level: for each seed the slices of all folds are pooled (each is tested once), the metric is computed, and the seeds are
-//! averaged. Patient level: the softmax is averaged over all slices of a patient and over the seeds, and the mean decides, so that a
-//! fraction stays a fraction; single seeds are in `per_seed`. The bootstrap draws patients and keeps folds and seeds as
-//! they are, so its intervals cover the choice of patients and not the chance in training.
+//! Slice level: for each seed the slices of all folds are pooled (each is tested once), the metric is computed, and the
+//! seeds are averaged. Patient level: the softmax is averaged over all slices of a patient and over the seeds, and the
+//! mean decides, so that a fraction stays a fraction; single seeds are in `per_seed`. The bootstrap draws patients and
+//! keeps folds and seeds as they are, so its intervals cover the choice of patients and not the chance in training.
 
 use serde::Serialize;
 
@@ -143,7 +143,7 @@ impl From<Comparison> for serde_json::Map<String, serde_json::Value> {
 }
 
 /// Name of the slice-level test.
-pub const BOOTSTRAP: &str = "bootstrap over patients within class";
+pub const BOOTSTRAP: &str = "bootstrap over patients";
 /// Name of the test of patient fractions.
 pub const MCNEMAR: &str = "exact McNemar";
 /// Name of the test of patient AUCs.

@@ -1,7 +1,7 @@
 //! Area under the ROC curve as the Mann-Whitney probability, for weighted patients, and the curve itself.
 //!
-//! Formula: AUC = P(score of a positive > score of a negative) + P(equal) / 2 (Hanley and McNeil 1982; ties count one half).
-//! Cost: one sort, O(n log n); each further weighting of the patients is one pass, O(n).
+//! Formula: AUC = P(score of a positive > score of a negative) + P(equal) / 2 (Hanley and McNeil 1982; ties count one
+//! half). Cost: one sort, O(n log n); each further weighting of the patients is one pass, O(n).
 
 /// Marks the last item of a group of equal scores.
 const GROUP_END: u32 = 1 << 31;

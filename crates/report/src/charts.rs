@@ -1,7 +1,8 @@
 //! Charts as SVG: ROC curves, training curves, differences with their intervals.
 //!
-//! plotters rounds to whole pixels, so charts are drawn large and scaled by their view box. Black and white are used for text and ground
-//! alone, so that the page can swap them in the dark; the colours of the series are readable on both.
+//! plotters rounds to whole pixels, so charts are drawn large and scaled by their view box. Black and white are used
+//! for text and ground alone, so that the page can swap them in the dark; the colours of the series are readable on
+//! both.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -45,7 +46,7 @@ fn svg(
 const FONT: &str = "sans-serif";
 
 fn label_style() -> TextStyle<'static> {
-    (FONT, 30).into_font().color(&BLACK)
+    (FONT, 36).into_font().color(&BLACK)
 }
 
 /// One ROC curve.
@@ -163,7 +164,7 @@ pub fn training(losses: &[Series], shares: &[Series]) -> Result<String, Error> {
     svg("the training curves", (1400, 1200), |area| {
         let (above, below) = area.split_vertically(630);
         panel(&above, losses, epochs, top, "", "loss", SeriesLabelPosition::UpperRight)?;
-        panel(&below, shares, epochs, 1.0, "epoch", "share", SeriesLabelPosition::LowerRight)
+        panel(&below, shares, epochs, 1.0, "epoch", "share", SeriesLabelPosition::MiddleRight)
     })
 }
 
@@ -204,6 +205,9 @@ fn panel(
         if let [only] = one.points[..] {
             chart.draw_series([Circle::new(only, 10, style.filled())])?;
         }
+    }
+    if series.iter().all(|one| one.points.is_empty()) {
+        return Ok(());
     }
     legend(&mut chart, position)
 }

@@ -15,7 +15,8 @@ pub struct FoldRow {
     pub fold: i64,
 }
 
-/// Checks that the predictions are those of `rows` with a fold below `folds`, no more and no less, with the same patient, label and fold.
+/// Checks that the predictions are those of `rows` with a fold below `folds`, no more and no less, with the same
+/// patient, label and fold.
 ///
 /// # Errors
 /// The first slice that differs.

@@ -70,6 +70,12 @@ pub fn p(value: Option<f64>) -> String {
     }
 }
 
+/// The same in a sentence: "p = 0.125", "p < 0.001".
+pub fn p_words(value: Option<f64>) -> String {
+    let text = p(value);
+    if text.starts_with('<') { format!("p {text}") } else { format!("p = {text}") }
+}
+
 /// The level of the intervals, such as "95 %".
 pub fn level(confidence: f64) -> String {
     let text = fixed(confidence * 100.0, 1);
@@ -92,7 +98,8 @@ mod tests {
         assert_eq!(signed(Metric::Accuracy, -0.021), "-2.1");
         assert_eq!(level(0.95), "95 %");
         assert_eq!(level(0.999), "99.9 %");
-        assert_eq!(p(Some(0.0004)), "< 0.001");
+        assert_eq!(p_words(Some(0.0004)), "p < 0.001");
+        assert_eq!(p_words(Some(0.125)), "p = 0.125");
     }
 
     #[test]

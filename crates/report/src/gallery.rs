@@ -1,5 +1,5 @@
-//! Which slices the gallery shows. A rule and not a hand chooses: for each outcome of the proposed method (first seed) the
-//! slices it was most sure of, one for a patient, the outcomes in turn until the gallery is full.
+//! Which slices the gallery shows. A rule and not a hand chooses: for each outcome of the proposed method (first seed)
+//! the slices it was most sure of, one for a patient, the outcomes in turn until the gallery is full.
 
 use std::collections::BTreeSet;
 

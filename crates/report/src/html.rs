@@ -36,11 +36,17 @@ pub fn page(study: &Study) -> String {
                 (contents(study))
                 main {
                     (forest(study))
-                    section id="tables" { h2 { "Tables 1 and 2" } @for table in study.tables.iter().take(2) { (table_of(table)) } }
+                    section id="tables" {
+                        h2 { "Tables 1 and 2" }
+                        @for table in study.tables.iter().take(2) { (table_of(table)) }
+                    }
                     (curves(study))
                     (training(study))
                     (gallery(study))
-                    section id="all" { h2 { "All metrics and tests" } @for table in study.tables.iter().skip(2) { (table_of(table)) } }
+                    section id="all" {
+                        h2 { "All metrics and tests" }
+                        @for table in study.tables.iter().skip(2) { (table_of(table)) }
+                    }
                     (data(study))
                     (provenance(&study.provenance, &study.assessment))
                     (limits())
@@ -86,17 +92,23 @@ fn forest(study: &Study) -> Markup {
     html! {
         section id="differences" {
             h2 { "How far apart the methods are, by slice" }
-            p { "Difference " b { (first.b) } " minus " b { (first.a) } " with its " (format::level(study.assessment.confidence))
-                " interval. An interval that covers the middle line means that the data do not tell the two apart in this metric." }
+            p {
+                "Difference " b { (first.b) } " minus " b { (first.a) } " with its "
+                (format::level(study.assessment.confidence)) " interval. An interval that covers the middle line means that "
+                "the data do not tell the two apart in this metric."
+            }
             div.forest {
                 @for (metric, entry) in rows {
                     div.name { (format::head(metric)) }
                     div.track {
                         span.zero {}
                         @if let Ok((low, high)) = &entry.interval {
-                            span.bar style=(format!("left:{};width:{:.2}%", percent(*low), 50.0 * (high - low) / scale)) {}
+                            @let width = 50.0 * (high - low) / scale;
+                            span.bar style=(format!("left:{};width:{width:.2}%", percent(*low))) {}
                         }
-                        @if let Ok(value) = &entry.difference { span.dot style=(format!("left:{}", percent(value.clamp(-scale, scale)))) {} }
+                        @if let Ok(value) = &entry.difference {
+                            span.dot style=(format!("left:{}", percent(value.clamp(-scale, scale)))) {}
+                        }
                     }
                     div.value { (format::difference(metric, entry)) }
                 }
@@ -115,7 +127,9 @@ fn table_of(table: &Table) -> Markup {
                 thead { tr { @for cell in &table.head { th scope="col" { (cell) } } } }
                 @for block in &table.blocks {
                     tbody class=[(block.title == crate::paper::BLOCK).then_some("paper")] {
-                        @if !block.title.is_empty() { tr.block { th colspan=(columns) scope="colgroup" { (block.title) } } }
+                        @if !block.title.is_empty() {
+                            tr.block { th colspan=(columns) scope="colgroup" { (block.title) } }
+                        }
                         @for row in &block.rows {
                             tr { @for (place, cell) in row.iter().enumerate() {
                                 @if place == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
@@ -142,7 +156,8 @@ fn curves(study: &Study) -> Markup {
     let Some(svg) = &study.roc else {
         return html! { section id="roc" { h2 { "ROC curves" } p { "Undefined: slices of one class only." } } };
     };
-    let caption = "Slices of all folds pooled; one line for each seed. The dot is the decision at the largest probability, which Table 1 reports.";
+    let caption = "Slices of all folds pooled; one line for each seed. The dot is the decision at the largest \
+                   probability, which Table 1 reports.";
     html! { section id="roc" { h2 { "ROC curves" } div.one { (figure(svg, "ROC curves of the methods", caption)) } } }
 }
 
@@ -150,8 +165,10 @@ fn training(study: &Study) -> Markup {
     html! {
         section id="training" {
             h2 { "Training curves" }
-            p { "Means over folds and seeds, on the training folds. Nothing here chose anything: the last epoch's weights are the ones tested. "
-                "The total follows the weights, so it jumps where alpha does." }
+            p {
+                "Means over folds and seeds, on the training folds. Nothing here chose anything: the last epoch's weights are "
+                "the ones tested. The total follows the weights, so it jumps where alpha does."
+            }
             div.two {
                 @for (method, svg) in &study.training { (figure(svg, &format!("Training curves of {method}"), method)) }
             }
@@ -168,8 +185,11 @@ fn gallery(study: &Study) -> Markup {
     html! {
         section id="gallery" {
             h2 { "Where the networks looked" }
-            p { "Chosen by rule: for each outcome of " b { (judge) } " (first seed) the slices it was most sure of, one for a patient. "
-                "The line is the outline of the lung mask, the teacher of the attention. Colours show attention on one fixed scale:" }
+            p {
+                "Chosen by rule: for each outcome of " b { (judge) } " (first seed) the slices it was most sure of, one for a "
+                "patient. The line is the outline of the lung mask, the teacher of the attention. Colours show attention on "
+                "one fixed scale:"
+            }
             p.key { span { "0" } span.gradient style=(format!("background:{}", overlay::gradient())) {} span { "1" } }
             @for outcome in Outcome::ALL {
                 @if of(outcome).next().is_some() {
@@ -202,7 +222,9 @@ fn exhibit_of(exhibit: &Exhibit, study: &Study) -> Markup {
                 @for (name, verdict) in study.shown.iter().zip(&exhibit.methods) {
                     figure {
                         @match &verdict.picture {
-                            Some(picture) => img src=(picture) loading="lazy" alt=(format!("attention of {name} on slice {}", exhibit.slice_id));,
+                            Some(picture) => {
+                                img src=(picture) loading="lazy" alt=(format!("attention of {name}, {}", exhibit.slice_id));
+                            }
                             None => div.none { "no attention map" },
                         }
                         figcaption { b { (name) } br; (caption(verdict)) }
@@ -225,7 +247,8 @@ fn data(study: &Study) -> Markup {
                 thead { tr { th scope="col" { "class" } th scope="col" { "patients" } th scope="col" { "slices" } } }
                 tbody {
                     @for (name, patients) in &assessment.patients.0 {
-                        tr { th scope="row" { (name) } td { (patients) } td { (assessment.slices.get(name).copied().unwrap_or(0)) } }
+                        @let slices = assessment.slices.get(name).copied().unwrap_or(0);
+                        tr { th scope="row" { (name) } td { (patients) } td { (slices) } }
                     }
                     tr { th scope="row" { "all" } td { (total(&assessment.patients)) } td { (total(&assessment.slices)) } }
                 }
@@ -253,7 +276,10 @@ fn provenance(provenance: &Provenance, assessment: &Assessment) -> Markup {
             @if !provenance.differences.is_empty() {
                 h3 { "What the methods differ in" }
                 div.scroll { table {
-                    thead { tr { th scope="col" { "key of train" } @for (name, _) in &assessment.methods.0 { th scope="col" { (name) } } } }
+                    thead { tr {
+                        th scope="col" { "key of train" }
+                        @for (name, _) in &assessment.methods.0 { th scope="col" { (name) } }
+                    } }
                     tbody { @for (key, values) in &provenance.differences {
                         tr { th scope="row" { code { (key) } } @for value in values { td { (value) } } }
                     } }
@@ -271,9 +297,15 @@ fn limits() -> Markup {
             h2 { "Limits of the claim" }
             ul {
                 li { "Research use only. A result on these patients says nothing about other scanners, hospitals or diseases." }
-                li { "The paper's equation (4) is unreadable in its first term in the copy this project was made from. The proposed method follows our reading, "
-                    "alpha (L_att + L_map) + (1 - alpha) L_per; other readings can be selected by name and may give other numbers." }
-                li { "What the paper does not state (input size, epochs, optimiser, gamma, windowing and more) was chosen here; pipelines/defaults.yaml gives the reasons." }
+                li {
+                    "The first term of the paper's equation (4) is unreadable in the copy this project was made from. The loss "
+                    "named alpha follows our reading, alpha (L_att + L_map) + (1 - alpha) L_per; other readings can be selected "
+                    "by name and may give other numbers."
+                }
+                li {
+                    "What the paper does not state (input size, epochs, optimiser, gamma, windowing and more) was chosen here; "
+                    "pipelines/defaults.yaml gives the reasons."
+                }
                 li { "The paper's numbers come from other patients. Compare the pattern between its two methods, not the level." }
                 li { "Intervals cover the choice of patients. They take the folds, the training and the labels as given." }
                 li { "An attention map shows what the network was taught to weight, not why it decided." }

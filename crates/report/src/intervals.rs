@@ -1,8 +1,8 @@
 //! Intervals: Wilson's for a fraction of patients, the percentile bootstrap over patients for everything of slices.
 //!
-//! Slices of one patient resemble each other, so slices cannot be resampled one by one: the interval would be too narrow.
-//! Whole patients are drawn with replacement within each class, so a resample has as many patients of a class as the study.
-//! Each resample has its own random stream, so threads cannot change the result.
+//! Slices of one patient resemble each other, so slices cannot be resampled one by one: the interval would be too
+//! narrow. Whole patients are drawn with replacement within each class, so a resample has as many patients of a class
+//! as the study. Each resample has its own random stream, so threads cannot change the result.
 
 use contract::random;
 use rand::RngExt;
@@ -89,7 +89,8 @@ pub fn percentile(values: &[Option<f64>], confidence: f64) -> Result<(f64, f64),
 }
 
 /// Two-sided p of a difference from its resamples: twice the smaller share on one side of 0, each share with one added
-/// to numerator and denominator so that p is never 0 (Davison and Hinkley 1997, section 4.2). None if a resample is undefined.
+/// to numerator and denominator so that p is never 0 (Davison and Hinkley 1997, section 4.2). None if a resample is
+/// undefined.
 pub fn bootstrap_p(differences: &[Option<f64>]) -> Option<f64> {
     let all: Option<Vec<f64>> = differences.iter().copied().collect();
     let all = all?;
@@ -129,8 +130,8 @@ mod tests {
         assert_eq!(bootstrap_p(&[Some(1.0), None]), None);
     }
 
-    /// The mean of 20 patients of which each has 5 equal slices: drawn by patient, the interval is that of 20 values and not
-    /// of 100. Its half width is near 1.96 * sd / sqrt(20) = 0.219 for fair coins (10 heads, 10 tails).
+    /// The mean of 20 patients of which each has 5 equal slices: drawn by patient, the interval is that of 20 values
+    /// and not of 100. Its half width is near 1.96 * sd / sqrt(20) = 0.219 for fair coins (10 heads, 10 tails).
     #[test]
     fn patients_and_not_slices_are_drawn() {
         let strata = [(0..20).collect::<Vec<_>>()];

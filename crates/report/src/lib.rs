@@ -1,8 +1,8 @@
 //! Predictions to metrics, tests, tables and one HTML page: the conventional method against the proposed one.
 //!
-//! What is pure (no files): [`metrics`], [`auc`], [`intervals`], [`compare`], [`sample`], [`assess`] compute; [`tables`],
-//! [`render`], [`answer`], [`charts`], [`overlay`], [`html`] show. [`read`] reads, [`study`] ties a study together,
-//! [`anyone`] does so for a single file of predictions.
+//! What is pure (no files): [`metrics`], [`auc`], [`intervals`], [`compare`], [`sample`], [`assess`] compute;
+//! [`tables`], [`render`], [`answer`], [`charts`], [`overlay`], [`html`] show. [`read`] reads, [`study`] ties a study
+//! together, [`anyone`] does so for a single file of predictions.
 
 pub mod answer;
 pub mod anyone;

@@ -1,7 +1,8 @@
 //! Metrics of slices, from counts.
 //!
-//! One positive class against the rest: TP, FN, FP, TN. Decision: the class of the largest probability; a tie goes to the positive class if it
-//! takes part in it, else to the smaller label. For two classes that is `prob[positive] >= 0.5`.
+//! One positive class against the rest: TP, FN, FP, TN. Decision: the class of the largest probability; a tie goes to
+//! the positive class if it takes part in it, else to the smaller label. For two classes that is `prob[positive] >=
+//! 0.5`.
 //!
 //! | metric | formula |
 //! |---|---|

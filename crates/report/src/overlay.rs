@@ -1,7 +1,7 @@
 //! Pictures of the gallery: a slice with the outline of its lung mask, and the attention laid over it.
 //!
-//! Attention is shown on a fixed scale from 0 to 1, the same for every method, so that a pale picture means low attention. Where it is low
-//! the slice shines through.
+//! Attention is shown on a fixed scale from 0 to 1, the same for every method, so that a pale picture means low
+//! attention. Where it is low the slice shines through.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,8 +33,8 @@ pub fn gradient() -> String {
     format!("linear-gradient(90deg, {})", ANCHORS.iter().map(stop).collect::<Vec<_>>().join(", "))
 }
 
-/// A square map of `side` x `side` values at the centre of pixel (`row`, `column`) of `height` x `width`: bilinear, the values
-/// standing at the centres of their cells, the border values held outside.
+/// A square map of `side` x `side` values at the centre of pixel (`row`, `column`) of `height` x `width`: bilinear, the
+/// values standing at the centres of their cells, the border values held outside.
 pub fn bilinear(map: &[f32], side: usize, (row, column): (usize, usize), (height, width): (usize, usize)) -> f32 {
     let place = |pixel: usize, pixels: usize| {
         let centre = (pixel as f32 + 0.5) * side as f32 / pixels as f32 - 0.5;

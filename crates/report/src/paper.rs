@@ -1,7 +1,8 @@
 //! The paper's own Tables 1 and 2, for a reader to set beside the study's.
 //!
-//! They were measured on other patients (one hospital, private: 119 COVID-19 and 227 common pneumonia, 6,621 and 7,092 slices), without
-//! intervals and with settings that the paper does not state, so only the pattern can be compared and not the level.
+//! They were measured on other patients (one hospital, private: 119 COVID-19 and 227 common pneumonia, 6,621 and 7,092
+//! slices), without intervals and with settings that the paper does not state, so only the pattern can be compared and
+//! not the level.
 
 /// A row of Table 1: slices.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,8 +1,8 @@
 //! Predictions of several methods and seeds on the same slices, checked.
 //!
 //! What holds past [`Predictions::assemble`]: every method and seed has each slice exactly once, all of them the same
-//! slices; a slice has one patient and one label, a patient has one label and, within a run, one fold; probabilities are finite,
-//! in 0..1 and sum to 1.
+//! slices; a slice has one patient and one label, a patient has one label and, within a run, one fold; probabilities
+//! are finite, in 0..1 and sum to 1.
 
 use std::collections::BTreeMap;
 
@@ -38,8 +38,8 @@ pub enum Fault {
     Empty,
     /// Not a distribution over the classes.
     #[error(
-        "slice {slice}, method {method}: expected {classes} probabilities in 0..1 that sum to 1 within {SUM_TOLERANCE}, got {got}; \
-         predict again"
+        "slice {slice}, method {method}: expected {classes} probabilities in 0..1 that sum to 1 within {SUM_TOLERANCE}, \
+         got {got}; predict again"
     )]
     Probabilities {
         /// The slice.
@@ -103,8 +103,8 @@ pub enum Fault {
     },
     /// A patient on both sides of a fold.
     #[error(
-        "patient {patient} is held out in folds {first} and {second} of {run}, so each of these runs was trained on the patient it \
-         is tested on; make the folds by patient and train again"
+        "patient {patient} is held out in folds {first} and {second} of {run}, so each of these runs was trained on \
+         the patient it is tested on; make the folds by patient and train again"
     )]
     Leak {
         /// The patient.

@@ -1,4 +1,5 @@
-//! Which data, settings, versions and devices made the numbers: read from the receipts of the stages before. No clock, no names of machines.
+//! Which data, settings, versions and devices made the numbers: read from the receipts of the stages before. No clock,
+//! no names of machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -104,7 +104,8 @@ fn from_positive(p: f64, positive: usize) -> Vec<f64> {
     if positive == 0 { vec![p, 1.0 - p] } else { vec![1.0 - p, p] }
 }
 
-/// Predictions from a Parquet file or, by its extension, a CSV file. `positive` is the class whose probability a scalar `prob` is.
+/// Predictions from a Parquet file or, by its extension, a CSV file. `positive` is the class whose probability a scalar
+/// `prob` is.
 ///
 /// # Errors
 /// The file cannot be read, lacks a column, or has one of another type.

@@ -64,7 +64,8 @@ pub fn escape_latex(text: &str) -> String {
     out
 }
 
-/// Makes the file both a document of its own and one to `\input`: after `\begin{document}`, LaTeX redefines `\documentclass`.
+/// Makes the file both a document of its own and one to `\input`: after `\begin{document}`, LaTeX redefines
+/// `\documentclass`.
 const LATEX_HEAD: &str = "\\makeatletter\n\\def\\chumokuend{}\n\\ifx\\documentclass\\@twoclasseserror\\else\n\
                           \\documentclass{article}\n\\begin{document}\n\\def\\chumokuend{\\end{document}}\n\\fi\n\\makeatother\n";
 
@@ -77,13 +78,15 @@ pub fn latex(tables: &[Table]) -> String {
 fn latex_table(table: &Table) -> String {
     let line = |row: &[String]| row.iter().map(|cell| escape_latex(cell)).collect::<Vec<_>>().join(" & ") + " \\\\\n";
     let columns = table.head.len();
+    let title = table.title.split_once(". ").map_or(table.title.as_str(), |(_, title)| title);
     let mut out = format!(
-        "\\begin{{table}}[htbp]\n\\centering\n\\scriptsize\n\\caption{{{}}}\n\\label{{tab:{}}}\n\\begin{{tabular}}{{{}}}\n\\hline\n{}\\hline\n",
-        escape_latex(table.title.split_once(". ").map_or(table.title.as_str(), |(_, title)| title)),
-        table.id,
-        "l".repeat(columns),
-        line(&table.head)
+        "\\begin{{table}}[htbp]\n\\centering\n\\scriptsize\n\\setlength{{\\tabcolsep}}{{3pt}}\n\\caption{{{}}}\n\\label{{tab:{}}}\n",
+        escape_latex(title),
+        table.id
     );
+    // A box of the line's width centres a table that is a little wider than the text.
+    out.push_str(&format!("\\makebox[\\linewidth][c]{{\\begin{{tabular}}{{{}}}\n\\hline\n", "l".repeat(columns)));
+    out.push_str(&format!("{}\\hline\n", line(&table.head)));
     for block in &table.blocks {
         if !block.title.is_empty() {
             out.push_str(&format!(
@@ -96,7 +99,7 @@ fn latex_table(table: &Table) -> String {
     }
     let notes: Vec<String> = table.notes.iter().map(|note| escape_latex(note)).collect();
     out.push_str(&format!(
-        "\\end{{tabular}}\n\\par\\medskip\\parbox{{\\linewidth}}{{{}}}\n\\end{{table}}\n\n",
+        "\\end{{tabular}}}}\n\\par\\medskip\\parbox{{\\linewidth}}{{{}}}\n\\end{{table}}\n\n",
         notes.join(" ")
     ));
     out

@@ -233,16 +233,22 @@ fn training(config: &Config, folds: usize) -> Result<Vec<(String, String)>, Erro
     }
     let draw = |(name, logs): (String, Vec<Log>)| {
         let series = |columns: &[(&'static str, &'static str)]| {
-            let one = |(colour, (column, label)): (usize, &(&str, &'static str))| Series {
-                label,
-                colour,
-                points: mean_by_epoch(&logs, column),
+            let one = |(colour, (column, label)): (usize, &(&str, &'static str))| {
+                let means = mean_by_epoch(&logs, column);
+                Series { label, colour, points: if *column == "alpha" { steps(&means) } else { means } }
             };
             columns.iter().enumerate().map(one).filter(|series| !series.points.is_empty()).collect::<Vec<_>>()
         };
         Ok((name, charts::training(&series(&LOSSES), &series(&SHARES))?))
     };
     logs.into_iter().map(draw).collect()
+}
+
+/// A schedule as the steps it is made of: its value holds from half an epoch before to half an epoch after.
+fn steps(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let last = points.last().map_or(1.0, |point| point.0);
+    let step = |(epoch, value): &(f64, f64)| [((epoch - 0.5).max(1.0), *value), ((epoch + 0.5).min(last), *value)];
+    points.iter().flat_map(step).collect()
 }
 
 /// Mean of a column over the runs, epoch by epoch, where every run has a finite value.

@@ -1,5 +1,5 @@
-//! Table 1 (slices) and Table 2 (patients) in the paper's form, with what the paper leaves out: intervals, folds, seeds,
-//! differences; Table 3 with all metrics and Table 4 with all tests. [`crate::render`] writes them.
+//! Table 1 (slices) and Table 2 (patients) in the paper's form, with what the paper leaves out: intervals, folds,
+//! seeds, differences; Table 3 with all metrics and Table 4 with all tests. [`crate::render`] writes them.
 
 use crate::assess::{Assessment, MethodResult, Part};
 use crate::estimate::Estimate;
@@ -142,7 +142,7 @@ fn slice_note(assessment: &Assessment) -> String {
     let how = if assessment.seeds.len() > 1 {
         "For each seed the slices of all folds are pooled; shown is the mean over seeds."
     } else {
-        "The slices of all folds are pooled, each tested once; a pooled AUC compares scores of different folds' networks."
+        "The slices of all folds are pooled, each tested once; a pooled AUC mixes the folds' networks."
     };
     format!(
         "{how} In brackets: {} interval by bootstrap over patients within class ({} resamples).",
@@ -237,7 +237,8 @@ fn differences(assessment: &Assessment) -> Table {
     };
     let head = ["methods", "level", "metric", "difference", "p", "test"].map(str::to_owned).to_vec();
     let rows = assessment.comparisons.iter().map(row).collect();
-    let many = "The p values are two-sided and not corrected for their number: read the slice AUC as the question asked and the rest as description.";
+    let many = "The p values are two-sided and not corrected for their number: read the slice AUC as the question asked and \
+                the rest as description.";
     let mut notes = vec![many.to_owned()];
     let reason = |entry: &crate::assess::Comparison| {
         let reason = entry.difference.as_ref().err().or(entry.interval.as_ref().err())?;

@@ -1,5 +1,5 @@
-//! Every number against scikit-learn, scipy, statsmodels, numpy or pauc: `expected.json` is written by tools/report_expected.py,
-//! which names their versions.
+//! Every number against scikit-learn, scipy, statsmodels, numpy or pauc: `expected.json` is written by
+//! tools/report_expected.py, which names their versions.
 
 use report::assess::{Assessment, Settings, assess};
 use report::compare::{DeLong, Discordant, midranks};

@@ -55,7 +55,7 @@ fn the_same_seed_is_the_same_bytes_and_a_finished_run_is_not_repeated() {
     }
     assert!(stderr(train(&first, "conventional", &[]).success()).contains("up to date"));
     let again = stderr(train(&first, "conventional", &["--set", "train.lr=0.02"]).success());
-    assert!(again.contains("config train.lr changed: 0.01 -> 0.02"), "{again}");
+    assert!(again.contains("config train.lr changed: 0.0005 -> 0.02"), "{again}");
 }
 
 /// A run stopped after its first epoch and started again ends in the bytes of one that was not; without the optimiser's
@@ -156,7 +156,7 @@ fn bad_input_ends_with_its_exit_code_and_says_where() {
         ("epochs: 1, lr: 1.0e30", &[], 3, "train.lr: expected a number from"),
         ("epochs: 1", &["--set", "train.device=cuda"], 6, "set train.device=cpu"),
         ("epochs: 1", &["--set", "train.init=/nowhere.safetensors"], 6, "/nowhere.safetensors"),
-        ("epochs: 1, lr: 900.0, warmup_epochs: 0, batch_size: 1", &["--set", "train.epochs=50"], 1, "in epoch"),
+        ("epochs: 1, optimizer: sgd, lr: 900.0, warmup_epochs: 0, batch_size: 1", &["--set", "train.epochs=50"], 1, "in epoch"),
         ("epochs: 1", &["--set", "train.methods.proposed.loss=beta"], 3, "unknown variant `beta`"),
     ];
     for (settings, more, code, message) in cases {

@@ -1,7 +1,7 @@
 //! The network, the losses, the gradients and three SGD steps against a reference implementation in PyTorch, f64.
 //!
 //! Each JSON in `tests/fixtures` (and in the folder that CHUMOKU_SHARED names, if any) holds closed-form weights by a rule
-//! and what PyTorch made of them; `tools/make_fixtures.py` writes more, with other salts, sizes and numbers of classes.
+//! and what PyTorch made of them. Files with other salts, sizes and numbers of classes are read when they are put there.
 
 use std::path::PathBuf;
 
@@ -192,7 +192,7 @@ fn settings(momentum: f64, weight_decay: f64) -> Train {
     let folder = tempfile::tempdir().unwrap();
     let study = folder.path().join("study.yaml");
     std::fs::write(&study, "study: reference\n").unwrap();
-    let set = [format!("train.momentum={momentum}"), format!("train.weight_decay={weight_decay}")];
+    let set = ["train.optimizer=sgd".to_owned(), format!("train.momentum={momentum}"), format!("train.weight_decay={weight_decay}")];
     Config::load(&study, &set).unwrap().methods.remove(0).train
 }
 

@@ -73,7 +73,7 @@ fn specification(rng: &mut ChaCha8Rng) -> PatientSpec {
         disease,
         difficulty: between(rng, 0.0, 1.0),
         // From one small patch to lungs with hardly any air.
-        load: between(rng, -0.7, 2.0).exp(),
+        load: between(rng, -0.7, 1.6).exp(),
         confounder: chance(rng, 0.35),
         noise_hu: between(rng, 1.6, 4.2).exp(),
         size: [224, 256, 320][rng.random_range(0..3)],
@@ -93,10 +93,10 @@ fn level(rng: &mut ChaCha8Rng) -> f32 {
 
 /// Sometimes lungs that are dense all over, evenly or mottled, more so towards one side: oedema, expiration, diffuse pneumonia.
 fn haze(hu: &mut Array2<f32>, lungs: &Array2<u8>, rng: &mut ChaCha8Rng) {
-    if !chance(rng, 0.25) {
+    if !chance(rng, 0.2) {
         return;
     }
-    let (density, amount) = (between(rng, -650.0, 50.0), between(rng, 0.2, 1.0));
+    let (density, amount) = (between(rng, -650.0, -200.0), between(rng, 0.2, 0.9));
     let (angle, side) = (between(rng, 0.0, std::f32::consts::TAU), hu.nrows() as f32);
     let mottled = between(rng, 0.0, 1.0);
     let nodes = rng.random_range(8..48_usize);
@@ -176,11 +176,11 @@ fn cut(hu: Array2<f32>, lungs: Array2<u8>, rng: &mut ChaCha8Rng) -> (Array2<f32>
 
 /// Sometimes exported through one display window and read back through another, which shifts and scales all densities.
 fn export(hu: Array2<f32>, rng: &mut ChaCha8Rng) -> Array2<f32> {
-    if !chance(rng, 0.4) {
+    if !chance(rng, 0.45) {
         return hu;
     }
     let (low, high) = (between(rng, -1450.0, -950.0), between(rng, -150.0, 900.0));
-    let (read_low, read_high) = if chance(rng, 0.5) { (-1350.0, 150.0) } else { (low, high) };
+    let (read_low, read_high) = if chance(rng, 0.6) { (-1350.0, 150.0) } else { (low, high) };
     let gamma = if chance(rng, 0.3) { between(rng, -0.4, 0.4).exp() } else { 1.0 };
     hu.mapv(|value| {
         let grey = ((value - low) / (high - low)).clamp(0.0, 1.0).powf(gamma);

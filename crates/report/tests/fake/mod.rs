@@ -1,4 +1,5 @@
-//! A study folder as the stages before the report leave it: made-up slices, folds, predictions, logs and receipts' absence.
+//! A study folder as the stages before the report leave it: made-up slices, folds, predictions, logs and receipts'
+//! absence.
 
 use std::fs;
 use std::path::Path;
@@ -148,19 +149,19 @@ fn write_slices(path: &Path, slices: &[Slice]) {
         flags.append(true);
         flags
     });
-    let columns = vec![
+    let columns: Vec<ArrayRef> = vec![
         texts(slices.iter().map(|slice| slice.id.as_str())),
         texts(slices.iter().map(|slice| slice.patient.as_str())),
         texts(slices.iter().map(|_| "s")),
         Arc::new(Int32Array::from_iter_values(0..rows as i32)),
-        Arc::new(Float32Array::from(vec![None; rows])),
+        Arc::new(Float32Array::from(vec![None::<f32>; rows])),
         Arc::new(Int32Array::from_iter_values(slices.iter().map(|slice| slice.label))),
         texts(slices.iter().map(|slice| slice.id.as_str())),
         side(),
         side(),
         Arc::new(BinaryArray::from_iter_values(pictures.iter().map(|(image, _)| image))),
         Arc::new(BinaryArray::from_iter_values(pictures.iter().map(|(_, mask)| mask))),
-        Arc::new(Float32Array::from(vec![0.2; rows])),
+        Arc::new(Float32Array::from(vec![0.2_f32; rows])),
         {
             let mut flags = flags;
             Arc::new(flags.finish())
