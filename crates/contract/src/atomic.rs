@@ -59,16 +59,18 @@ pub const PARTIAL: &str = ".partial";
 
 /// A folder that is filled under a `.partial` name and takes its final name on [`Folder::commit`].
 pub struct Folder {
-    partial: PathBuf,
+    /// Where it is filled.
     path: PathBuf,
+    /// The name it gets.
+    target: PathBuf,
 }
 
 impl Folder {
     /// Starts afresh: what an earlier attempt left under the partial name is removed.
     pub fn create(path: &Path) -> io::Result<Self> {
         let folder = Self::resume(path)?;
-        fs::remove_dir_all(&folder.partial)?;
-        fs::create_dir_all(&folder.partial)?;
+        fs::remove_dir_all(&folder.path)?;
+        fs::create_dir_all(&folder.path)?;
         Ok(folder)
     }
 
@@ -78,27 +80,27 @@ impl Folder {
         partial.push(PARTIAL);
         let partial = PathBuf::from(partial);
         fs::create_dir_all(&partial)?;
-        Ok(Self { partial, path: path.to_owned() })
+        Ok(Self { path: partial, target: path.to_owned() })
     }
 
     /// Where to write.
     pub fn path(&self) -> &Path {
-        &self.partial
+        &self.path
     }
 
     /// Replaces the final folder. The old one is removed only when the new one is complete.
     pub fn commit(self) -> io::Result<()> {
-        for relative in crate::hash::walk(&self.partial)? {
-            File::open(self.partial.join(relative))?.sync_all()?;
+        for relative in crate::hash::walk(&self.path)? {
+            File::open(self.path.join(relative))?.sync_all()?;
         }
-        if self.path.exists() {
-            fs::remove_dir_all(&self.path)?;
+        if self.target.exists() {
+            fs::remove_dir_all(&self.target)?;
         }
-        fs::rename(&self.partial, &self.path)
+        fs::rename(&self.path, &self.target)
     }
 
     /// Removes what was written, for a stage that failed and cannot go on from there.
     pub fn discard(self) {
-        let _ = fs::remove_dir_all(&self.partial);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }

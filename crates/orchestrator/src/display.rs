@@ -70,6 +70,8 @@ impl Line<'_> {
     pub fn update(&self, text: &str) {
         match &self.bar {
             Some(bar) if !text.starts_with("warning") => bar.set_message(text.to_owned()),
+            // Progress names its task already.
+            _ if text.starts_with(&self.id) => self.display.say(text),
             _ => self.display.say(&format!("{}: {text}", self.id)),
         }
     }
