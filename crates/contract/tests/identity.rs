@@ -21,7 +21,8 @@ fn pseudonyms_are_stable_for_a_key_and_differ_between_keys() {
 fn streams_depend_on_seed_purpose_and_counters_alone() {
     let draw = |seed, domain, counters: &[u64]| stream(seed, domain, counters).random_range(0..u64::MAX);
     assert_eq!(draw(1, "order", &[2, 3]), draw(1, "order", &[2, 3]));
-    let different = [draw(1, "order", &[2, 3]), draw(2, "order", &[2, 3]), draw(1, "augment", &[2, 3]), draw(1, "order", &[3, 2])];
+    let different =
+        [draw(1, "order", &[2, 3]), draw(2, "order", &[2, 3]), draw(1, "augment", &[2, 3]), draw(1, "order", &[3, 2])];
     let unique: std::collections::BTreeSet<u64> = different.into_iter().collect();
     assert_eq!(unique.len(), 4);
 }

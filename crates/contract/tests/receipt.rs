@@ -66,7 +66,10 @@ fn each_change_is_a_reason() {
 fn a_missing_input_names_itself_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let error = decide(&task(folder.path()), "program", &mut Cache::default()).err().unwrap().to_string();
-    assert!(error.contains("input \"slices\" of dataset") && error.contains("run the stages before this one"), "{error}");
+    assert!(
+        error.contains("input \"slices\" of dataset") && error.contains("run the stages before this one"),
+        "{error}"
+    );
 }
 
 #[test]

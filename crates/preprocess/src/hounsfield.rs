@@ -35,7 +35,7 @@ pub fn read(path: &Path) -> Result<Array2<f32>, Error> {
     let padding = padding(&object).map(|range| range.map(|stored| (slope * stored + intercept) as f32));
     for value in &mut values {
         let padded = padding.is_some_and(|[low, high]| (low.min(high)..=low.max(high)).contains(value));
-        if padded || !(*value >= AIR_HU) {
+        if padded || value.is_nan() || *value < AIR_HU {
             *value = AIR_HU;
         }
     }

@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn delong_needs_two_of_each() {
         assert!(DeLong::new(&[vec![0.1, 0.2, 0.3]], &[true, false, false]).is_none());
-        let same = DeLong::new(&[vec![0.1, 0.4, 0.3, 0.2], vec![0.1, 0.4, 0.3, 0.2]], &[false, true, false, true]).unwrap();
+        let same =
+            DeLong::new(&[vec![0.1, 0.4, 0.3, 0.2], vec![0.1, 0.4, 0.3, 0.2]], &[false, true, false, true]).unwrap();
         assert_eq!(same.difference(0, 1), (0.0, 0.0));
     }
 }

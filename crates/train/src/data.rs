@@ -78,7 +78,10 @@ fn square(
 ) -> Result<usize, Error> {
     let (height, width) = (height.unwrap_or_default() as usize, width.unwrap_or_default() as usize);
     let problem = if height != width || (others != 0 && height != others) {
-        format!("expected {0}x{0} pixels like the others, got {height}x{width}", if others == 0 { height } else { others })
+        format!(
+            "expected {0}x{0} pixels like the others, got {height}x{width}",
+            if others == 0 { height } else { others }
+        )
     } else if image.len() != height * width || mask.len() != image.len() {
         format!("{height}x{width} pixels, but {} bytes of image and {} of mask", image.len(), mask.len())
     } else {

@@ -56,10 +56,14 @@ impl Coded for Error {
             Self::Config(error) => error.exit(),
             Self::Task(error) => error.exit(),
             Self::NoSuchMethod { .. } => Exit::Config,
-            Self::Table(_) | Self::Slice { .. } | Self::SliceMissing { .. } | Self::NothingToTrain { .. } => Exit::Input,
+            Self::Table(_) | Self::Slice { .. } | Self::SliceMissing { .. } | Self::NothingToTrain { .. } => {
+                Exit::Input
+            }
             Self::NoSuchFold { .. } => Exit::Input,
             Self::Leak { .. } => Exit::Audit,
-            Self::NotWeights { .. } | Self::WrongWeights { .. } | Self::NoWeights { .. } | Self::Device { .. } => Exit::Missing,
+            Self::NotWeights { .. } | Self::WrongWeights { .. } | Self::NoWeights { .. } | Self::Device { .. } => {
+                Exit::Missing
+            }
             Self::Interrupted => Exit::Interrupted,
             Self::Io { .. } | Self::NonFinite { .. } | Self::Torch(_) => Exit::Unexpected,
         }

@@ -43,7 +43,12 @@ impl Optimizer {
             config::Optimizer::Adamw => Rule::Adamw { beta1: train.beta1, beta2: train.beta2, eps: train.eps },
         };
         let slot = |(name, value)| Slot { name, value, buffers: Vec::new() };
-        Self { rule, weight_decay: train.weight_decay, parameters: parameters.into_iter().map(slot).collect(), steps: 0 }
+        Self {
+            rule,
+            weight_decay: train.weight_decay,
+            parameters: parameters.into_iter().map(slot).collect(),
+            steps: 0,
+        }
     }
 
     /// Sets all gradients to zero.

@@ -52,8 +52,7 @@ fn shape(found: &BTreeMap<String, Tensor>, path: &Path) -> Result<(Architecture,
         let missing = || Error::WrongWeights { path: path.to_owned(), problem: format!("missing: {name}") };
         found.get(name).and_then(|tensor| tensor.size().get(axis).copied()).ok_or_else(missing)
     };
-    let architecture =
-        if found.contains_key("att_conv.weight") { Architecture::Abn } else { Architecture::ResNet18 };
+    let architecture = if found.contains_key("att_conv.weight") { Architecture::Abn } else { Architecture::ResNet18 };
     Ok((architecture, size("conv1.weight", 1)?, size("fc.weight", 0)?))
 }
 

@@ -92,7 +92,8 @@ mod tests {
     #[test]
     fn alpha_steps_where_the_paper_says() {
         // PAPER, "Losses": n is 1-based; E=100: 49 early, 50 late; E=5: 1 and 2 early; E=2: both late; n=E late.
-        let cases = [(100, 48, 0.9), (100, 49, 0.1), (5, 1, 0.9), (5, 2, 0.1), (2, 0, 0.1), (2, 1, 0.1), (100, 99, 0.1)];
+        let cases =
+            [(100, 48, 0.9), (100, 49, 0.1), (5, 1, 0.9), (5, 2, 0.1), (2, 0, 0.1), (2, 1, 0.1), (100, 99, 0.1)];
         for (epochs, epoch, expected) in cases {
             let train = train(&[&format!("epochs={epochs}")]);
             assert_eq!(alpha(&train, epoch), Some(expected), "E={epochs} n={}", epoch + 1);

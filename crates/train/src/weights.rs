@@ -31,8 +31,10 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
 /// # Errors
 /// The file cannot be written.
 pub fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Error> {
-    let plain: BTreeMap<&str, Tensor> =
-        tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.detach().to_device(Device::Cpu).contiguous())).collect();
+    let plain: BTreeMap<&str, Tensor> = tensors
+        .iter()
+        .map(|(name, tensor)| (name.as_str(), tensor.detach().to_device(Device::Cpu).contiguous()))
+        .collect();
     let list: Vec<(&str, &Tensor)> = plain.iter().map(|(name, tensor)| (*name, tensor)).collect();
     let file = FileWriter::create(path).map_err(Error::at(path))?;
     Tensor::write_safetensors(&list, file.temporary())?;

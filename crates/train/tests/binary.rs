@@ -12,7 +12,16 @@ const FAST: &str = "epochs: 2, batch_size: 4, threads: 1";
 /// Trains method `method` on fold 0 with seed 0.
 fn train(study: &Study, method: &str, more: &[&str]) -> assert_cmd::assert::Assert {
     let mut command = Command::cargo_bin("chumoku-train").unwrap();
-    command.arg("--config").arg(study.yaml()).args(["--progress", "plain", "--method", method, "--fold", "0", "--seed", "0"]);
+    command.arg("--config").arg(study.yaml()).args([
+        "--progress",
+        "plain",
+        "--method",
+        method,
+        "--fold",
+        "0",
+        "--seed",
+        "0",
+    ]);
     command.args(more).assert()
 }
 
@@ -28,14 +37,18 @@ fn stderr(assert: assert_cmd::assert::Assert) -> String {
 fn a_run_writes_what_the_contract_names() {
     let study = Study::new(FAST);
     train(&study, "proposed", &[]).success();
-    for name in ["weights.safetensors", "predictions.parquet", "log.csv", "config.yaml", "receipt.yaml", "timing.json"] {
+    for name in ["weights.safetensors", "predictions.parquet", "log.csv", "config.yaml", "receipt.yaml", "timing.json"]
+    {
         assert!(study.run_file("proposed", name).exists(), "{name}");
     }
     assert!(!study.run_file("proposed", "checkpoint.safetensors").exists());
     let reader = TableReader::open(&study.run_file("proposed", "predictions.parquet"), &schema::predictions()).unwrap();
     let batch = reader.batches(100).unwrap().next().unwrap().unwrap();
     let ids: Vec<&str> = text(&batch, "slice_id").collect();
-    assert_eq!(ids, ["p0/s/0000", "p0/s/0001", "p1/s/0000", "p1/s/0001", "p4/s/0000", "p4/s/0001", "p5/s/0000", "p5/s/0001"]);
+    assert_eq!(
+        ids,
+        ["p0/s/0000", "p0/s/0001", "p1/s/0000", "p1/s/0001", "p4/s/0000", "p4/s/0001", "p5/s/0000", "p5/s/0001"]
+    );
     for prob in float_lists(&batch, "prob") {
         assert!((prob.unwrap().iter().sum::<f32>() - 1.0).abs() < 1e-6);
     }
@@ -136,7 +149,8 @@ fn predict_repeats_the_runs_own_predictions() {
     command.arg("--slices").arg(study.path().join("data/tiny/1_masks/slices.parquet")).arg("--out").arg(&out);
     command.assert().success();
     let read = |path: &std::path::Path| {
-        let batch = TableReader::open(path, &schema::predictions()).unwrap().batches(100).unwrap().next().unwrap().unwrap();
+        let batch =
+            TableReader::open(path, &schema::predictions()).unwrap().batches(100).unwrap().next().unwrap().unwrap();
         let ids: Vec<String> = text(&batch, "slice_id").map(str::to_owned).collect();
         ids.into_iter().zip(float_lists(&batch, "prob")).collect::<std::collections::BTreeMap<_, _>>()
     };
@@ -156,7 +170,12 @@ fn bad_input_ends_with_its_exit_code_and_says_where() {
         ("epochs: 1, lr: 1.0e30", &[], 3, "train.lr: expected a number from"),
         ("epochs: 1", &["--set", "train.device=cuda"], 6, "set train.device=cpu"),
         ("epochs: 1", &["--set", "train.init=/nowhere.safetensors"], 6, "/nowhere.safetensors"),
-        ("epochs: 1, optimizer: sgd, lr: 900.0, warmup_epochs: 0, batch_size: 1", &["--set", "train.epochs=50"], 1, "in epoch"),
+        (
+            "epochs: 1, optimizer: sgd, lr: 900.0, warmup_epochs: 0, batch_size: 1",
+            &["--set", "train.epochs=50"],
+            1,
+            "in epoch",
+        ),
         ("epochs: 1", &["--set", "train.methods.proposed.loss=beta"], 3, "unknown variant `beta`"),
     ];
     for (settings, more, code, message) in cases {

@@ -123,7 +123,12 @@ impl Case {
         let tensor = tensor.to_kind(Kind::Double);
         let scale = expected["abs_sum"].as_f64().unwrap();
         self.close(&format!("{what} sum"), tensor.sum(Kind::Double).double_value(&[]), &expected["sum"], scale);
-        self.close(&format!("{what} abs_sum"), tensor.abs().sum(Kind::Double).double_value(&[]), &expected["abs_sum"], scale);
+        self.close(
+            &format!("{what} abs_sum"),
+            tensor.abs().sum(Kind::Double).double_value(&[]),
+            &expected["abs_sum"],
+            scale,
+        );
     }
 
     fn evaluation(&self) {
@@ -158,7 +163,8 @@ impl Case {
     }
 
     fn losses(&self, what: &str, terms: &Terms, expected: &Value) {
-        let terms = [("loss_att", terms.att.as_ref()), ("loss_per", Some(&terms.per)), ("loss_map", terms.map.as_ref())];
+        let terms =
+            [("loss_att", terms.att.as_ref()), ("loss_per", Some(&terms.per)), ("loss_map", terms.map.as_ref())];
         for (name, term) in terms {
             let scale = expected[name].as_f64().unwrap();
             self.close(&format!("{what} {name}"), term.unwrap().double_value(&[]), &expected[name], scale);
@@ -192,7 +198,11 @@ fn settings(momentum: f64, weight_decay: f64) -> Train {
     let folder = tempfile::tempdir().unwrap();
     let study = folder.path().join("study.yaml");
     std::fs::write(&study, "study: reference\n").unwrap();
-    let set = ["train.optimizer=sgd".to_owned(), format!("train.momentum={momentum}"), format!("train.weight_decay={weight_decay}")];
+    let set = [
+        "train.optimizer=sgd".to_owned(),
+        format!("train.momentum={momentum}"),
+        format!("train.weight_decay={weight_decay}"),
+    ];
     Config::load(&study, &set).unwrap().methods.remove(0).train
 }
 
