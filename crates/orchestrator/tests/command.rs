@@ -154,7 +154,7 @@ fn a_dry_run_calls_nothing_and_leaves_nothing() {
 #[test]
 fn a_stop_reaches_the_stage_once_and_a_second_run_is_refused() {
     let study = Study::new();
-    let child = study.command("hang train", &["run", "study.yaml"]).spawn().unwrap();
+    let child = study.command("hang train", &["run", "study.yaml", "--jobs", "1"]).spawn().unwrap();
     study.wait_for("train --config");
     let second = study.run("", &["run", "study.yaml"]);
     assert_eq!(second.code, Some(1), "{second:?}");

@@ -7,7 +7,7 @@ use clap::Parser;
 
 use contract::cli::{StageArgs, finish};
 
-/// Makes the synthetic chest CT of a study: DICOM series, labels and true masks in data/<study>/0_raw
+/// Makes the synthetic chest CT of a study: DICOM series, labels and true masks in the raw folder of the study
 #[derive(Parser)]
 #[command(version)]
 struct Args {

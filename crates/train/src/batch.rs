@@ -98,7 +98,7 @@ pub fn order(train: &[usize], batch_size: usize, seed: u64, epoch: u32) -> Vec<V
     shuffled.chunks(batch_size).map(<[usize]>::to_vec).collect()
 }
 
-/// Prepares `batches` in order on a thread of `scope`, [`AHEAD`] at most before they are asked for.
+/// Prepares `batches` in order on a thread of `scope`, two at most before they are asked for.
 pub fn prefetch<'scope, 'env, F>(
     scope: &'scope Scope<'scope, 'env>,
     slices: &'env Slices,

@@ -1,6 +1,6 @@
 //! The configuration of a study: `pipelines/defaults.yaml` <- the study's YAML <- `--set key=value`.
 //!
-//! Raw values come first ([`load`]), checked ones second ([`check`]); past [`Config::load`] no code checks again.
+//! Raw values come first (`load`), checked ones second (`check`); past [`Config::load`] no code checks again.
 //! Every key's meaning, unit and source is in `pipelines/defaults.yaml`, which is compiled in.
 
 mod check;
