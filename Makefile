@@ -41,7 +41,7 @@ test: setup ## fmt, clippy, docs, tests, and the smoke study twice through the r
 	OMP_NUM_THREADS=2 $(CARGO) test $(LOCKED) --release --workspace
 	@$(MAKE) --no-print-directory reproduce
 
-bench: build ## training and prediction images/s, lung masks slices/s
+bench: build ## training and prediction in images/s at three sizes
 	$(CARGO) bench $(LOCKED) --profile release --workspace --bench throughput
 
 reproduce: build ## the smoke study in two fresh folders, every Parquet, safetensors and CSV compared
