@@ -205,7 +205,7 @@ fn covid_ct_divides_evenly_and_its_official_split_is_clean() {
         println!("CHUMOKU_SHARED is not set: not run");
         return;
     };
-    let manifest = Path::new(&shared).join("covid-ct/slices.csv");
+    let manifest = Path::new(&shared).join("data/covid-ct/slices.csv");
     let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
     let table = options.try_into_reader_with_file_path(Some(manifest.clone())).unwrap().finish().unwrap();
     let text = |name: &str| -> Vec<String> {
