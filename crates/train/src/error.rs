@@ -46,6 +46,8 @@ pub enum Error {
     NonFinite { value: f64, epoch: u32, batch: usize, method: String },
     #[error("stopped after a checkpoint; the same command goes on from there")]
     Interrupted,
+    #[error("cannot write {path}: {source}; if the disk is full, free some of it and run the same command again")]
+    NotWritten { path: PathBuf, source: tch::TchError },
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
 }
@@ -65,7 +67,7 @@ impl Coded for Error {
                 Exit::Missing
             }
             Self::Interrupted => Exit::Interrupted,
-            Self::Io { .. } | Self::NonFinite { .. } | Self::Torch(_) => Exit::Unexpected,
+            Self::Io { .. } | Self::NotWritten { .. } | Self::NonFinite { .. } | Self::Torch(_) => Exit::Unexpected,
         }
     }
 }

@@ -37,7 +37,8 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), Error> {
         .collect();
     let list: Vec<(&str, &Tensor)> = plain.iter().map(|(name, tensor)| (*name, tensor)).collect();
     let file = FileWriter::create(path).map_err(Error::at(path))?;
-    Tensor::write_safetensors(&list, file.temporary())?;
+    let written = Tensor::write_safetensors(&list, file.temporary());
+    written.map_err(|source| Error::NotWritten { path: path.to_owned(), source })?;
     file.commit().map_err(Error::at(path))
 }
 
