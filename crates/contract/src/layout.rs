@@ -28,6 +28,12 @@ pub const CONFIG: &str = "config.yaml";
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Slices and series that preprocess left out, with the reason.
 pub const EXCLUDED: &str = "excluded.csv";
+/// What is known of the mask of each series, beside the slices.
+pub const QUALITY: &str = "qa.csv";
+/// What is known of the mask of each slice.
+pub const QUALITY_SLICES: &str = "qa_slices.csv";
+/// Folder of the contact sheets, beside the slices.
+pub const SHEETS: &str = "sheets";
 
 /// The folders of one study.
 #[derive(Debug, Clone)]

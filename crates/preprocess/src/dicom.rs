@@ -28,6 +28,11 @@ pub struct Header {
     pub patient: String,
     /// SeriesInstanceUID; the file's folder if there is none.
     pub series: String,
+    /// Frame of a multi-frame file, from 0.
+    pub frame: Option<u32>,
+    study: String,
+    series_number: Option<i32>,
+    names: Vec<String>,
     instance_uid: String,
     number: Option<i32>,
     plane: Plane,
@@ -47,8 +52,16 @@ pub struct Series {
     pub patient: String,
     /// SeriesInstanceUID.
     pub uid: String,
+    /// StudyInstanceUID; empty if there is none.
+    pub study: String,
+    /// SeriesNumber.
+    pub number: Option<i32>,
+    /// SliceThickness.
+    pub thickness_mm: Option<f64>,
     /// The slices.
     pub slices: Vec<Header>,
+    /// What was noticed about the geometry.
+    pub remarks: Vec<&'static str>,
 }
 
 /// A DICOM file that is left out.
@@ -60,6 +73,14 @@ pub struct Skipped {
     pub file: PathBuf,
     /// Such as `localizer`.
     pub reason: &'static str,
+    names: Vec<String>,
+}
+
+impl Skipped {
+    /// Names and dates that must not be seen.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
 }
 
 /// What a folder holds.
@@ -128,6 +149,18 @@ fn header_if_dicom(folder: &Path, file: &Path) -> Result<Option<Header>, Error> 
     }
 }
 
+/// Reads one file as a series of its own.
+///
+/// # Errors
+/// The file is damaged, or is no CT.
+pub fn read_file(folder: &Path, file: &Path) -> Result<Series, Error> {
+    let header = header(folder, file)?;
+    match header.refusal() {
+        Some(reason) => Err(Error::NoCt { folder: folder.join(file), found: format!("the file is {reason}") }),
+        None => Ok(Series::new(header.patient.clone(), header.series.clone(), vec![header])),
+    }
+}
+
 /// Reads the header of `folder`/`file`.
 ///
 /// # Errors
@@ -161,6 +194,13 @@ pub fn header(folder: &Path, file: &Path) -> Result<Header, Error> {
         file: file.to_owned(),
         patient: text(&object, tags::PATIENT_ID).unwrap_or_default(),
         series: text(&object, tags::SERIES_INSTANCE_UID).unwrap_or_else(folder_as_series),
+        frame: None,
+        study: text(&object, tags::STUDY_INSTANCE_UID).unwrap_or_default(),
+        series_number: text(&object, tags::SERIES_NUMBER).and_then(|text| text.parse().ok()),
+        names: [tags::PATIENT_NAME, tags::PATIENT_BIRTH_DATE]
+            .into_iter()
+            .filter_map(|tag| text(&object, tag))
+            .collect(),
         instance_uid: text(&object, tags::SOP_INSTANCE_UID).unwrap_or_default(),
         number: text(&object, tags::INSTANCE_NUMBER).and_then(|text| text.parse().ok()),
         plane,
@@ -234,7 +274,7 @@ fn group(headers: Vec<Header>) -> Result<Scan, Error> {
         let mut stacks = stacks.into_iter();
         let slices = sorted(stacks.next().unwrap_or_default());
         scan.skipped.extend(stacks.flatten().map(|header| header.into_skipped("other_stack_of_series")));
-        scan.series.push(Series { patient, uid, slices });
+        scan.series.push(Series::new(patient, uid, slices));
     }
     Ok(scan)
 }
@@ -276,11 +316,30 @@ impl Header {
     }
 
     fn into_skipped(self, reason: &'static str) -> Skipped {
-        Skipped { patient: self.patient, file: self.file, reason }
+        Skipped { patient: self.patient, file: self.file, reason, names: self.names }
+    }
+
+    /// Names and dates that must not be seen.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 }
 
 impl Series {
+    /// A series of these slices, which are in order.
+    pub fn new(patient: String, uid: String, slices: Vec<Header>) -> Self {
+        let first = slices.first();
+        Self {
+            patient,
+            uid,
+            study: first.map_or_else(String::new, |slice| slice.study.clone()),
+            number: first.and_then(|slice| slice.series_number),
+            thickness_mm: first.and_then(|slice| slice.thickness_mm),
+            slices,
+            remarks: Vec::new(),
+        }
+    }
+
     fn is_derived(&self) -> bool {
         let derived =
             |slice: &Header| slice.kind.as_ref().is_ok_and(|parts| parts.first().is_some_and(|part| part == "DERIVED"));

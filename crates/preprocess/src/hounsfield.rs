@@ -19,7 +19,7 @@ pub const AIR_HU: f32 = -1024.0;
 ///
 /// # Errors
 /// The file is truncated or corrupt, its pixels are coded in a way that is not supported, or do not fill the image.
-pub fn read(path: &Path) -> Result<Array2<f32>, Error> {
+pub fn read(path: &Path, _frame: Option<u32>) -> Result<Array2<f32>, Error> {
     let mut object = open_file(path).map_err(|error| Error::file(path, "truncated or corrupt DICOM file", &error))?;
     add_high_bit(&mut object);
     let pixels = object

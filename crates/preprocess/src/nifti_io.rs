@@ -59,6 +59,18 @@ pub fn read(path: &Path) -> Result<Volume, Error> {
     Ok(Volume { values, affine: affine(&header), header })
 }
 
+/// Shape and affine of a volume, from its header alone.
+///
+/// # Errors
+/// The file is not NIfTI-1, or holds no volume.
+pub fn read_geometry(path: &Path) -> Result<([usize; 3], Affine), Error> {
+    let failed = |error: nifti::NiftiError| Error::file(path, "not a readable NIfTI-1 volume", &error);
+    let header = NiftiHeader::from_file(path).map_err(failed)?;
+    let dim = header.dim().map_err(failed)?;
+    let length = |axis: usize| dim.get(axis).map_or(1, |length| usize::from(*length));
+    Ok(([length(0), length(1), length(2)], affine(&header)))
+}
+
 /// The affine of a header: sform, else qform, else (neither is set) a picture's, as ITK reads such files.
 pub fn affine(header: &NiftiHeader) -> Affine {
     if header.sform_code > 0 {

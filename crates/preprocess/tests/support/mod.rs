@@ -97,6 +97,9 @@ pub struct Slice {
     pub orientation: &'static str,
     pub modality: &'static str,
     pub image_type: &'static str,
+    pub series_number: Option<u32>,
+    pub name: &'static str,
+    pub birth_date: &'static str,
 }
 
 impl Slice {
@@ -112,6 +115,9 @@ impl Slice {
             orientation: "1\\0\\0\\0\\1\\0",
             modality: "CT",
             image_type: "ORIGINAL\\PRIMARY\\AXIAL",
+            series_number: None,
+            name: "Doe^Jane",
+            birth_date: "19700101",
         }
     }
 
@@ -130,7 +136,11 @@ impl Slice {
         put(tags::SOP_INSTANCE_UID, VR::UI, uid.as_str().into());
         put(tags::SERIES_INSTANCE_UID, VR::UI, self.series.into());
         put(tags::PATIENT_ID, VR::LO, self.patient.into());
-        put(tags::PATIENT_NAME, VR::PN, "Doe^Jane".into());
+        put(tags::PATIENT_NAME, VR::PN, self.name.into());
+        put(tags::PATIENT_BIRTH_DATE, VR::DA, self.birth_date.into());
+        if let Some(number) = self.series_number {
+            put(tags::SERIES_NUMBER, VR::IS, number.to_string().as_str().into());
+        }
         put(tags::MODALITY, VR::CS, self.modality.into());
         put(tags::IMAGE_TYPE, VR::CS, self.image_type.into());
         put(tags::INSTANCE_NUMBER, VR::IS, self.instance.to_string().as_str().into());
