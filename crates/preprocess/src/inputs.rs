@@ -27,7 +27,7 @@ pub struct SliceFile {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Dicom(Axial),
+    Dicom { axial: Axial, frame: Option<u32> },
     Image { range_hu: (f64, f64), manifest: PathBuf, row: u64 },
 }
 
@@ -75,7 +75,7 @@ impl SliceFile {
     /// The file is damaged.
     pub fn read(&self) -> Result<Array2<f32>, Error> {
         match &self.kind {
-            Kind::Dicom(axial) => Ok(axial.turn_slice(hounsfield::read(&self.path)?)),
+            Kind::Dicom { axial, frame } => Ok(axial.turn_slice(hounsfield::read(&self.path, *frame)?)),
             Kind::Image { range_hu, manifest, row } => images::read(&self.path, *range_hu)
                 .map_err(|error| Error::Row { path: manifest.clone(), row: *row, message: error.to_string() }),
         }
@@ -231,7 +231,7 @@ fn named(series: dicom::Series, label: usize, folder: &Path, naming: &Naming) ->
         path: folder.join(&header.file),
         source: naming.source(&header.file.to_string_lossy(), &series.patient, &patient_id),
         z_mm: depth.map(|depth| depth as f32),
-        kind: Kind::Dicom(axial),
+        kind: Kind::Dicom { axial, frame: header.frame },
     };
     let slices = series.slices.iter().zip(series.depths()).map(file).collect();
     let series_id = naming.series(&series.uid);

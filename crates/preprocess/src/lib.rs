@@ -5,6 +5,7 @@
 //! [`segment`] put them together.
 
 pub mod cleanup;
+mod contain;
 pub mod dicom;
 pub mod error;
 pub mod geometry;

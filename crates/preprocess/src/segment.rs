@@ -99,20 +99,15 @@ fn read(input: &Path) -> Result<Source, Error> {
     let unreadable = |source| Error::Read { path: input.to_owned(), source };
     let kind = std::fs::metadata(input).map_err(unreadable)?;
     if kind.is_dir() {
-        return read_folder(input);
+        return read_series(input, &largest(input, dicom::scan(input)?.series));
     }
     if nifti_io::is_nifti(input) {
         let volume = nifti_io::read(input)?;
         return Ok(Source { hu: volume.values, affine: volume.affine, header: volume.header, has_size: true });
     }
     if dicom::is_dicom(input).map_err(unreadable)? {
-        let (folder, file) = (input.parent().unwrap_or(Path::new("")), input.file_name().unwrap_or_default());
-        let header = dicom::header(folder, Path::new(file))?;
-        if let Some(reason) = header.refusal() {
-            return Err(Error::NoCt { folder: input.to_owned(), found: format!("the file is {reason}") });
-        }
-        let series = dicom::Series { patient: String::new(), uid: String::new(), slices: vec![header] };
-        return read_series(folder, &series);
+        let series = largest(input, dicom::scan_file(input)?.series);
+        return read_series(input.parent().unwrap_or(Path::new("")), &series);
     }
     let picture = images::read(input, IMAGE_HU)?;
     let affine = Affine::of_picture([1.0; 3]);
@@ -120,25 +115,24 @@ fn read(input: &Path) -> Result<Source, Error> {
     Ok(Source { hu, affine, header: nifti_io::header(&affine), has_size: false })
 }
 
-/// Takes the series with the most slices and names the others.
-fn read_folder(folder: &Path) -> Result<Source, Error> {
-    let mut found = dicom::scan(folder)?.series;
+/// The series with the most slices; names the others.
+fn largest(input: &Path, mut found: Vec<dicom::Series>) -> dicom::Series {
     // Stable: of equal ones the first by patient and UID.
     found.sort_by_key(|series| std::cmp::Reverse(series.slices.len()));
     if found.len() > 1 {
-        eprintln!("note: {} holds {} series; taking the largest", folder.display(), found.len());
+        eprintln!("note: {} holds {} series; taking the largest", input.display(), found.len());
         for (index, series) in found.iter().enumerate() {
             let (mark, count) = (if index == 0 { "taken" } else { "other" }, series.slices.len());
             eprintln!("note:   {mark}: series {} with {count} slices", series.uid);
         }
     }
-    read_series(folder, &found[0])
+    found.swap_remove(0)
 }
 
 fn read_series(folder: &Path, series: &dicom::Series) -> Result<Source, Error> {
     use rayon::prelude::*;
     let slices: Vec<Result<Array2<f32>, Error>> =
-        series.slices.par_iter().map(|slice| hounsfield::read(&folder.join(&slice.file))).collect();
+        series.slices.par_iter().map(|slice| hounsfield::read(&folder.join(&slice.file), slice.frame)).collect();
     let slices = slices.into_iter().collect::<Result<Vec<_>, _>>()?;
     let views: Vec<ArrayView2<f32>> = slices.iter().map(|slice| slice.view()).collect();
     let stacked = stack(Axis(0), &views).map_err(|_| Error::File {
