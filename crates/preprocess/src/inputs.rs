@@ -207,7 +207,7 @@ fn of_dicom(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
     labels.names().for_each(|name| naming.learn(name, []));
     let scan = dicom::scan(&folder).inspect_err(|_| learn_all(naming, &folder))?;
     for header in scan.series.iter().flat_map(|series| series.slices.first()) {
-        naming.learn(&header.patient, header.names());
+        naming.learn(&header.patient, told(&header.names));
     }
     let mut inputs = Inputs::default();
     if scan.other_files > 0 {
@@ -235,7 +235,7 @@ fn of_dicom(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
     inputs.notes.extend(left_out_series(&left_out));
     for skipped in left_out {
         let patient_id = naming.patient(&skipped.patient).unwrap_or_default();
-        let source = naming.source(&skipped.file.to_string_lossy(), &skipped.patient, skipped.names());
+        let source = naming.source(&skipped.file.to_string_lossy(), &skipped.patient, told(&skipped.names));
         inputs.left_out.push(LeftOut { patient_id, source, reason: skipped.reason });
     }
     let found: BTreeSet<_> = inputs.series.iter().map(|series| series.patient_id.clone()).collect();
@@ -247,11 +247,16 @@ fn of_dicom(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
     Ok(inputs)
 }
 
+/// The secrets as text, to be hidden.
+fn told(names: &[dicom::Secret]) -> impl Iterator<Item = &str> {
+    names.iter().map(|dicom::Secret(name)| name.as_str())
+}
+
 /// Learns the patients of all files that can be read, so that the error about one that cannot hides them.
 fn learn_all(naming: &mut Naming, folder: &Path) {
     for file in contract::hash::walk(folder).unwrap_or_default() {
-        if let Ok(header) = dicom::header(folder, &file) {
-            naming.learn(&header.patient, header.names());
+        if let Some(header) = dicom::headers(folder, &file).unwrap_or_default().first() {
+            naming.learn(&header.patient, told(&header.names));
         }
     }
 }
@@ -279,7 +284,7 @@ fn named(series: dicom::Series, label: usize, folder: &Path, naming: &Naming) ->
     let kind = Kind::Dicom(series.axial());
     let file = |(header, depth): (&dicom::Header, Option<f64>)| SliceFile {
         path: folder.join(&header.file),
-        source: naming.source(&header.file.to_string_lossy(), &series.patient, header.names()),
+        source: naming.source(&header.file.to_string_lossy(), &series.patient, told(&header.names)),
         z_mm: depth.map(|depth| depth as f32),
         frame: header.frame,
     };

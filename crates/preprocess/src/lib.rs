@@ -6,6 +6,7 @@
 
 pub mod choice;
 pub mod cleanup;
+mod contain;
 pub mod dicom;
 pub mod error;
 pub mod finish;

@@ -53,7 +53,7 @@ impl Source {
         let unreadable = |source| Error::Read { path: input.to_owned(), source };
         let kind = std::fs::metadata(input).map_err(unreadable)?;
         if kind.is_dir() {
-            return Self::of_folder(input, request.series);
+            return Self::of_scan(input, input, dicom::scan(input)?, request.series);
         }
         if nifti_io::is_nifti(input) {
             let volume = nifti_io::read(input)?;
@@ -61,8 +61,8 @@ impl Source {
         }
         refuse_foreign(input)?;
         if dicom::is_dicom(input).map_err(unreadable)? {
-            let (folder, file) = (input.parent().unwrap_or(Path::new("")), input.file_name().unwrap_or_default());
-            return Self::of_series(folder, dicom::read_file(folder, Path::new(file))?);
+            let folder = input.parent().unwrap_or(Path::new(""));
+            return Self::of_scan(input, folder, dicom::scan_file(input)?, request.series);
         }
         let picture = images::read(input, request.image_hu)?;
         let affine = Affine::of_picture([1.0; 3]);
@@ -76,8 +76,11 @@ impl Source {
     }
 
     /// Takes one series by [`choice::RULE`], or the one asked for, and names the others.
-    fn of_folder(folder: &Path, wanted: Option<&str>) -> Result<Self, Error> {
-        let found = dicom::scan(folder)?.series;
+    fn of_scan(input: &Path, folder: &Path, scan: dicom::Scan, wanted: Option<&str>) -> Result<Self, Error> {
+        if !scan.skipped.is_empty() {
+            eprintln!("note: {}", scan.describe());
+        }
+        let found = scan.series;
         let line = |mark: &str, series: &dicom::Series| {
             let number = series.number.map_or_else(|| "without number".to_owned(), |number| format!("number {number}"));
             let thickness = series.thickness_mm.map_or_else(String::new, |mm| format!(", {mm} mm"));
@@ -94,14 +97,14 @@ impl Source {
                 if those.len() != 1 {
                     those.iter().chain(&others).for_each(|series| line("found", series));
                     let found = format!("{} series fit --series {wanted}", those.len());
-                    return Err(Error::NoCt { folder: folder.to_owned(), found });
+                    return Err(Error::NoCt { folder: input.to_owned(), found });
                 }
                 (those.remove(0), others)
             }
         };
         if many > 1 {
             let why = if wanted.is_some() { "the one asked for" } else { choice::RULE };
-            eprintln!("note: {} holds {many} series; one is taken ({why}; --series takes another)", folder.display());
+            eprintln!("note: {} holds {many} series; one is taken ({why}; --series takes another)", input.display());
             line("taken", &taken);
             others.iter().for_each(|series| line("other", series));
         }

@@ -100,6 +100,10 @@ pub struct Slice {
     pub series_number: Option<u32>,
     pub name: &'static str,
     pub birth_date: &'static str,
+    /// NumberOfFrames.
+    pub frames: Option<&'static str>,
+    /// ImagePositionPatient but for z.
+    pub corner: [f64; 2],
 }
 
 impl Slice {
@@ -118,6 +122,8 @@ impl Slice {
             series_number: None,
             name: "Doe^Jane",
             birth_date: "19700101",
+            frames: None,
+            corner: [-64.0, -48.0],
         }
     }
 
@@ -145,9 +151,16 @@ impl Slice {
         put(tags::IMAGE_TYPE, VR::CS, self.image_type.into());
         put(tags::INSTANCE_NUMBER, VR::IS, self.instance.to_string().as_str().into());
         if self.position {
-            put(tags::IMAGE_POSITION_PATIENT, VR::DS, format!("-64\\-48\\{}", self.z).as_str().into());
+            put(
+                tags::IMAGE_POSITION_PATIENT,
+                VR::DS,
+                format!("{}\\{}\\{}", self.corner[0], self.corner[1], self.z).as_str().into(),
+            );
         }
         put(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, self.orientation.into());
+        if let Some(frames) = self.frames {
+            put(tags::NUMBER_OF_FRAMES, VR::IS, frames.into());
+        }
         put(tags::PIXEL_SPACING, VR::DS, "2\\1.5".into());
         put(tags::SLICE_THICKNESS, VR::DS, "5".into());
         put(tags::RESCALE_SLOPE, VR::DS, "1".into());
