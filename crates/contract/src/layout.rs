@@ -60,6 +60,11 @@ impl Layout {
         self.data.join("1_masks")
     }
 
+    /// Contact sheets of the masks; the report holds a copy in a folder of the same name.
+    pub fn sheets(&self) -> PathBuf {
+        self.masks().join(SHEETS)
+    }
+
     /// Folder of `folds.parquet`.
     pub fn folds(&self) -> PathBuf {
         self.data.join("2_folds")

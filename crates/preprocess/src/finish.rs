@@ -79,7 +79,7 @@ fn slice_quality(config: &Config, series: &Series, index: usize, slice: &Reduced
         lung_fraction,
         pixels,
         ml: quality::ml(pixels, series),
-        flags: quality::flags(mask, &slice.survey),
+        flags: quality::flags(mask, (!series.is_picture()).then_some(&slice.survey)),
         left_out: too_small.then_some(if lung_fraction > 0.0 { LITTLE_LUNG } else { flag::EMPTY_MASK }),
     }
 }

@@ -49,17 +49,15 @@ pub struct SeriesQuality {
     pub remarks: Vec<&'static str>,
 }
 
-/// Remarks on a mask, in the order of [`flag::ALL`].
-pub fn flags(mask: &Array2<u8>, slice: &Survey) -> Vec<&'static str> {
+/// Remarks on a mask, in the order of [`flag::ALL`]. `slice` is `None` for pictures: cut close to the lungs, they show no whole
+/// body.
+pub fn flags(mask: &Array2<u8>, slice: Option<&Survey>) -> Vec<&'static str> {
     let mut flags = lungs::flags(mask);
     if flags.contains(&flag::EMPTY_MASK) {
         return flags;
     }
     let small = survey::mask(mask);
-    let body = slice.body();
-    let lung = small.indexed_iter().filter(|(_, label)| **label != mask_value::BACKGROUND);
-    let (all, outside) = lung.fold((0, 0), |(all, outside), (at, _)| (all + 1, outside + u32::from(!body[at])));
-    if f64::from(outside) > OUTSIDE_FROM * f64::from(all) {
+    if slice.is_some_and(|slice| outside(&small, &slice.body()) > OUTSIDE_FROM) {
         flags.push(flag::OUTSIDE_BODY);
     }
     if let (Some(right), Some(left)) = (column_of(&small, mask_value::RIGHT), column_of(&small, mask_value::LEFT))
@@ -68,6 +66,13 @@ pub fn flags(mask: &Array2<u8>, slice: &Survey) -> Vec<&'static str> {
         flags.push(flag::SIDES_SWAPPED);
     }
     flags
+}
+
+/// Share of the lung that lies outside the body.
+fn outside(mask: &Array2<u8>, body: &Array2<bool>) -> f64 {
+    let lung = mask.indexed_iter().filter(|(_, label)| **label != mask_value::BACKGROUND);
+    let (all, outside) = lung.fold((0, 0), |(all, outside), (at, _)| (all + 1, outside + u32::from(!body[at])));
+    if all > 0 { f64::from(outside) / f64::from(all) } else { 0.0 }
 }
 
 /// Mean column of a label.
@@ -174,7 +179,7 @@ mod tests {
     fn masks_outside_the_body_and_swapped_sides_are_flagged() {
         let flags = |right, left| {
             let (slice, mask) = slice(right, left);
-            flags(&mask, &slice)
+            flags(&mask, Some(&slice))
         };
         assert!(flags(20..50, 70..100).is_empty());
         assert_eq!(flags(70..100, 20..50), [flag::SIDES_SWAPPED]);
