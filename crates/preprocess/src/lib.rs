@@ -1,6 +1,6 @@
 //! CT to lung masks to windowed slices: the first stage, and the one-shot segmentation of a volume.
 //!
-//! [`protocol`], [`cleanup`], [`window`], [`morphology`], [`geometry`] and [`lungs`] are pure functions of arrays;
+//! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`geometry`] and [`lungs`] are pure functions of arrays;
 //! [`dicom`], [`hounsfield`], [`images`], [`labels`] and [`nifti_io`] read; [`model`] runs the network; [`stage`] and
 //! [`segment`] put them together.
 
@@ -18,6 +18,7 @@ pub mod morphology;
 pub mod nifti_io;
 pub mod overlay;
 pub mod protocol;
+pub mod runs;
 pub mod segment;
 pub mod slices;
 pub mod stage;
