@@ -1,223 +1,286 @@
 //! From the network's labels to two lungs: small pieces go to the neighbour they share most border with, each lung keeps
-//! its largest piece, holes are filled.
+//! its largest piece, cavities are filled.
 //!
-//! Source: the postprocessing of the published package `lungmask` 0.2 (Hofmanninger et al., arXiv:2001.11767), which also
+//! Source: what `postprocessing` of the published package `lungmask` 0.2.22 (Hofmanninger et al., arXiv:2001.11767) does; it
 //! works on the stack of network outputs, before they return to the slices. Equal to it: the components (same label,
 //! touching by face, edge or corner), their order by size, the border count, merging while sizes grow, pieces below three
-//! voxels being dropped, the largest piece of each lung, and of a single slice the holes below 64 pixels filled. Different:
-//! a volume's holes are filled by the same rule slice by slice, where lungmask fills closed cavities, so that the dome of the
-//! liver, which the lung surrounds in a slice, stays out; and a filled hole never overwrites the other lung.
+//! voxels being no subject of merging, pieces of equal size of which only the first keeps its label, the largest piece of
+//! each lung, and the left lung overwriting the right where it fills. A volume's closed cavities are filled; of a single slice the
+//! holes below 64 pixels. One thing is undefined there: which of two largest pieces of exactly equal size stays depends on
+//! numpy's sort; here it is the last in raster order.
 
-use ndarray::{Array2, Array3, ArrayView2, Axis};
+use ndarray::Array2;
 
-use crate::morphology::{self, Connectivity};
+use crate::runs::{Run, Runs, Touch};
 
-/// Pieces with fewer voxels are dropped rather than merged.
+/// Pieces with fewer voxels are not merged.
 const MERGE_FROM: usize = 3;
 
-/// Holes with fewer pixels of the network's 256x256 are filled: vessels, not the dome of the liver.
+/// In a single slice, holes with fewer pixels of the network's 256x256 are filled: vessels, not the dome of the liver.
 const FILL_BELOW: usize = 64;
 
 /// Number of labels: background, right lung, left lung.
 const LABELS: usize = 3;
 
-/// Cleans a stack of label images, (slices, rows, columns) of 0, 1, 2, ordered along the patient. One slice is fine.
-pub fn clean(labels: &Array3<u8>) -> Array3<u8> {
-    let grid = Grid::new(labels.dim());
-    let values = labels.as_standard_layout();
-    let values = values.as_slice().expect("an array in standard layout is a slice");
-    let merged = merge_small(&grid, values);
-    let mut out = Array3::zeros(labels.dim());
+/// Cleans the label images of a series, (rows, columns) of 0, 1, 2 and of one shape, ordered along the patient. One slice
+/// is fine, and has a rule of its own for holes.
+pub fn clean(labels: &[Array2<u8>]) -> Vec<Array2<u8>> {
+    let shape = labels.first().map_or((0, 0), Array2::dim);
+    let pieces = Runs::of(labels, shape);
+    let merged = merge_small(&pieces);
+    let mut out: Vec<Array2<u8>> = labels.iter().map(|_| Array2::zeros(shape)).collect();
     for label in 1..LABELS as u8 {
-        keep_largest(&grid, &merged, label, out.as_slice_mut().expect("a new array is in standard layout"));
-    }
-    for mut slice in out.axis_iter_mut(Axis(0)) {
-        let filled = fill_slice(slice.view());
-        slice.assign(&filled);
+        let lung = largest(&only(&pieces, &merged, label));
+        for part in [&holes(&lung), &lung] {
+            for (row, run) in part.rows_of_runs().into_iter().zip(part.all()) {
+                let mut line = out[row as usize / shape.0].row_mut(row as usize % shape.0);
+                let line = line.as_slice_mut().expect("a new array is in standard layout");
+                line[run.start as usize..run.end as usize].fill(label);
+            }
+        }
     }
     out
 }
 
-/// Fills the holes of each lung in one slice.
-fn fill_slice(slice: ArrayView2<u8>) -> Array2<u8> {
-    let mut filled = slice.to_owned();
-    for label in 1..LABELS as u8 {
-        let mask = slice.mapv(|value| value == label);
-        if mask.iter().any(|set| *set) {
-            let whole = morphology::fill_holes_below(&mask, Connectivity::Edge, FILL_BELOW);
-            let holes = filled.iter_mut().zip(&whole).filter(|(value, inside)| **inside && **value == 0);
-            holes.for_each(|(value, _)| *value = label);
-        }
-    }
-    filled
-}
-
-/// Voxel neighbourhoods by flat index, of an array in standard layout.
-struct Grid {
-    shape: (usize, usize, usize),
-}
-
-impl Grid {
-    fn new(shape: (usize, usize, usize)) -> Self {
-        Self { shape }
-    }
-
-    fn position(&self, voxel: usize) -> [isize; 3] {
-        let (_, rows, columns) = self.shape;
-        [voxel / (rows * columns), voxel / columns % rows, voxel % columns].map(usize::cast_signed)
-    }
-
-    /// The neighbours by face, edge or corner (`reach` 3) or by face alone (`reach` 1).
-    fn around(&self, voxel: usize, reach: isize) -> impl Iterator<Item = usize> {
-        let (slices, rows, columns) = self.shape;
-        let centre = self.position(voxel);
-        let steps = (-1..=1).flat_map(|z| (-1..=1).flat_map(move |y| (-1..=1).map(move |x| [z, y, x])));
-        steps.filter_map(move |step: [isize; 3]| {
-            let distance: isize = step.iter().map(|part| part.abs()).sum();
-            if distance == 0 || distance > reach {
-                return None;
-            }
-            let [z, y, x] = [0, 1, 2].map(|axis| usize::try_from(centre[axis] + step[axis]).ok());
-            let (z, y, x) = (z?, y?, x?);
-            (z < slices && y < rows && x < columns).then(|| (z * rows + y) * columns + x)
-        })
-    }
-}
-
-/// A connected set of voxels of one label.
+/// A connected set of runs of one label, and of those merged into it.
 struct Piece {
     label: u8,
-    voxels: Vec<usize>,
+    voxels: usize,
+    runs: Vec<u32>,
 }
 
-/// The pieces of equal, non-zero label in raster order of their first voxel, and each voxel's piece number from 1.
-fn pieces(grid: &Grid, values: &[u8]) -> (Vec<Piece>, Vec<u32>) {
-    let mut number = vec![0_u32; values.len()];
-    let mut found = Vec::new();
-    for start in 0..values.len() {
-        if values[start] == 0 || number[start] != 0 {
-            continue;
+/// The pieces of a volume while small ones are merged into others.
+struct Merging<'a> {
+    runs: &'a Runs,
+    rows: Vec<u32>,
+    /// The piece of every run.
+    number: Vec<u32>,
+    pieces: Vec<Piece>,
+}
+
+impl<'a> Merging<'a> {
+    fn new(runs: &'a Runs) -> Self {
+        let (number, count) = runs.components(Touch::Corner);
+        let mut pieces: Vec<Piece> = (0..count).map(|_| Piece { label: 0, voxels: 0, runs: Vec::new() }).collect();
+        for (index, (run, id)) in runs.all().iter().zip(&number).enumerate() {
+            let piece = &mut pieces[*id as usize];
+            piece.label = run.value;
+            piece.voxels += run.len();
+            piece.runs.push(index as u32);
         }
-        let id = found.len() as u32 + 1;
-        number[start] = id;
-        let mut voxels = vec![start];
-        let mut visited = 0;
-        while visited < voxels.len() {
-            for next in grid.around(voxels[visited], 3) {
-                if number[next] == 0 && values[next] == values[start] {
-                    number[next] = id;
-                    voxels.push(next);
-                }
+        Self { runs, rows: runs.rows_of_runs(), number, pieces }
+    }
+
+    /// The piece other than `own` with the most voxels that share a face with `own`; the lowest number of equal ones.
+    fn longest_border(&self, own: usize) -> Option<usize> {
+        // Parts of runs, (run, first column, end): sorted, so that no voxel counts twice.
+        let mut border: Vec<(u32, u32, u32)> = Vec::new();
+        for index in &self.pieces[own].runs {
+            let (run, row) = (self.runs.all()[*index as usize], self.rows[*index as usize] as usize);
+            self.touched(row, run.start.saturating_sub(1), run.end + 1, own, &mut border);
+            for beside in self.runs.rows_around(row) {
+                self.touched(beside, run.start, run.end, own, &mut border);
             }
-            visited += 1;
         }
-        found.push(Piece { label: values[start], voxels });
+        border.sort_unstable();
+        let mut lengths: Vec<(usize, u32)> = Vec::new();
+        let mut counted = (u32::MAX, 0); // the run, and up to where its voxels are counted
+        for (run, start, end) in border {
+            let from = if counted.0 == run { start.max(counted.1) } else { start };
+            let id = self.number[run as usize] as usize;
+            lengths.push((id, end.saturating_sub(from)));
+            counted = (run, if counted.0 == run { end.max(counted.1) } else { end });
+        }
+        lengths.sort_unstable();
+        let mut best: Option<(u32, usize)> = None;
+        for piece in lengths.chunk_by(|one, other| one.0 == other.0) {
+            let length = piece.iter().map(|(_, length)| length).sum();
+            if best.is_none_or(|(longest, _)| length > longest) {
+                best = Some((length, piece[0].0));
+            }
+        }
+        best.map(|(_, id)| id)
     }
-    (found, number)
+
+    /// Appends the parts of a row's runs in columns `from..to` that belong to another piece than `own`.
+    fn touched(&self, row: usize, from: u32, to: u32, own: usize, border: &mut Vec<(u32, u32, u32)>) {
+        let in_row = self.runs.in_row(row);
+        let runs = &self.runs.all()[in_row.clone()];
+        let first = runs.partition_point(|run| run.end <= from);
+        for (index, run) in runs.iter().enumerate().skip(first).take_while(|(_, run)| run.start < to) {
+            let index = in_row.start + index;
+            if self.number[index] as usize != own {
+                border.push((index as u32, run.start.max(from), run.end.min(to)));
+            }
+        }
+    }
+
+    fn give(&mut self, from: usize, to: usize) {
+        let runs = std::mem::take(&mut self.pieces[from].runs);
+        runs.iter().for_each(|run| self.number[*run as usize] = to as u32);
+        self.pieces[to].voxels += self.pieces[from].voxels;
+        self.pieces[to].runs.extend(runs);
+    }
 }
 
-/// The piece other than `own` with the most voxels on the border of `voxels`; the lowest number of equal ones.
-fn longest_border(grid: &Grid, number: &[u32], own: u32, voxels: &[usize]) -> Option<u32> {
-    let mut border: Vec<usize> = voxels.iter().flat_map(|voxel| grid.around(*voxel, 1)).collect();
-    border.retain(|voxel| number[*voxel] != 0 && number[*voxel] != own);
-    border.sort_unstable();
-    border.dedup();
-    let mut touched: Vec<u32> = border.into_iter().map(|voxel| number[voxel]).collect();
-    touched.sort_unstable();
-    let mut best: Option<(usize, u32)> = None;
-    for run in touched.chunk_by(|first, second| first == second) {
-        if best.is_none_or(|(length, _)| run.len() > length) {
-            best = Some((run.len(), run[0]));
-        }
-    }
-    best.map(|(_, id)| id)
-}
-
-/// Gives every piece that is not its label's largest to the neighbour with the longest border, smallest first.
-fn merge_small(grid: &Grid, values: &[u8]) -> Vec<u8> {
-    let (mut pieces, mut number) = pieces(grid, values);
-    let mut order: Vec<usize> = (0..pieces.len()).collect();
-    order.sort_by_key(|index| pieces[*index].voxels.len());
+/// Gives every piece that is not its label's largest to the neighbour with the longest border, smallest first. Returns
+/// the label of every run.
+fn merge_small(runs: &Runs) -> Vec<u8> {
+    let mut merging = Merging::new(runs);
+    let mut order: Vec<usize> = (0..merging.pieces.len()).collect();
+    order.sort_by_key(|index| merging.pieces[*index].voxels);
     let mut largest = [0_usize; LABELS];
-    for piece in &pieces {
-        let size = &mut largest[usize::from(piece.label)];
-        *size = piece.voxels.len().max(*size);
+    // Only a piece larger than all smaller ones of its label has that label at the end; lungmask builds its table so.
+    let mut label = vec![0_u8; order.len()];
+    for index in &order {
+        let piece = &merging.pieces[*index];
+        if piece.voxels > largest[usize::from(piece.label)] {
+            largest[usize::from(piece.label)] = piece.voxels;
+            label[*index] = piece.label;
+        }
     }
     for index in order {
-        let (label, size) = (usize::from(pieces[index].label), pieces[index].voxels.len());
-        if size >= largest[label] {
+        let (own, voxels) = (usize::from(merging.pieces[index].label), merging.pieces[index].voxels);
+        if voxels < MERGE_FROM || voxels >= largest[own] {
             continue;
         }
-        let voxels = std::mem::take(&mut pieces[index].voxels);
-        let target = (size >= MERGE_FROM).then(|| longest_border(grid, &number, index as u32 + 1, &voxels)).flatten();
-        voxels.iter().for_each(|voxel| number[*voxel] = target.unwrap_or(0));
-        if let Some(target) = target.map(|id| id as usize - 1) {
-            let (receiver, before) = (usize::from(pieces[target].label), pieces[target].voxels.len());
-            if before == largest[receiver] {
-                largest[receiver] += size;
+        if let Some(target) = merging.longest_border(index) {
+            let receiver = usize::from(merging.pieces[target].label);
+            if merging.pieces[target].voxels == largest[receiver] {
+                largest[receiver] += voxels;
             }
-            pieces[target].voxels.extend(voxels);
+            merging.give(index, target);
         }
     }
-    let label = |id: &u32| if *id == 0 { 0 } else { pieces[*id as usize - 1].label };
-    number.iter().map(label).collect()
+    merging.number.iter().map(|id| label[*id as usize]).collect()
 }
 
-/// Writes the largest piece of `label` to `out`.
-fn keep_largest(grid: &Grid, values: &[u8], label: u8, out: &mut [u8]) {
-    let own: Vec<u8> = values.iter().map(|value| u8::from(*value == label)).collect();
-    let (found, _) = pieces(grid, &own);
-    // `max_by_key` takes the last of equal ones, as lungmask's sort does.
-    if let Some(piece) = found.into_iter().max_by_key(|piece| piece.voxels.len()) {
-        piece.voxels.into_iter().for_each(|voxel| out[voxel] = label);
+/// The runs of one label, those that lie side by side joined.
+fn only(runs: &Runs, labels: &[u8], label: u8) -> Runs {
+    let (slices, rows) = runs.dim();
+    Runs::build(slices, rows, |row, out| {
+        let before = out.len();
+        for index in runs.in_row(row).filter(|index| labels[*index] == label) {
+            let Run { start, end, .. } = runs.all()[index];
+            match out[before..].last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => out.push(Run { start, end, value: label }),
+            }
+        }
+    })
+}
+
+/// The largest component; of equal ones the last.
+fn largest(runs: &Runs) -> Runs {
+    let (number, count) = runs.components(Touch::Corner);
+    let mut voxels = vec![0; count];
+    runs.all().iter().zip(&number).for_each(|(run, id)| voxels[*id as usize] += run.len());
+    let kept = (0..count).max_by_key(|id| voxels[*id]);
+    let (slices, rows) = runs.dim();
+    Runs::build(slices, rows, |row, out| {
+        out.extend(
+            runs.in_row(row).filter(|index| Some(number[*index] as usize) == kept).map(|index| runs.all()[index]),
+        );
+    })
+}
+
+/// The background that steps by face cannot reach from the edge of the volume; in a single slice, from the edge of the slice, and small.
+fn holes(lung: &Runs) -> Runs {
+    let (slices, rows) = lung.dim();
+    let value = lung.all().first().map_or(0, |run| run.value);
+    let left = lung.all().iter().map(|run| run.start).min().unwrap_or(0);
+    let right = lung.all().iter().map(|run| run.end).max().unwrap_or(0);
+    // Between the lung's first and last column in every row, whatever lies outside reaches the edge.
+    let gaps = Runs::build(slices, rows, |row, out| {
+        let mut start = left;
+        for run in &lung.all()[lung.in_row(row)] {
+            if run.start > start {
+                out.push(Run { start, end: run.start, value });
+            }
+            start = run.end;
+        }
+        if start < right {
+            out.push(Run { start, end: right, value });
+        }
+    });
+    let (number, count) = gaps.components(Touch::Face);
+    let (mut open, mut voxels) = (vec![false; count], vec![0; count]);
+    for ((row, run), id) in gaps.rows_of_runs().into_iter().zip(gaps.all()).zip(&number) {
+        let (slice, row) = (row as usize / rows, row as usize % rows);
+        let at_end = slices > 1 && (slice == 0 || slice + 1 == slices);
+        let at_edge = at_end || row == 0 || row + 1 == rows || run.start == left || run.end == right;
+        open[*id as usize] |= at_edge;
+        voxels[*id as usize] += run.len();
     }
+    let filled = |id: usize| !open[id] && (slices > 1 || voxels[id] < FILL_BELOW);
+    Runs::build(slices, rows, |row, out| {
+        let inside = gaps.in_row(row).filter(|index| filled(number[*index] as usize));
+        out.extend(inside.map(|index| gaps.all()[index]));
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::s;
+    use ndarray::{Array3, Axis, s};
 
     fn slice(lines: &[&str]) -> Array3<u8> {
         let digits = lines.iter().flat_map(|line| line.bytes().map(|byte| byte - b'0')).collect();
         Array3::from_shape_vec((1, lines.len(), lines[0].len()), digits).expect("lines of one length")
     }
 
+    fn cleaned(stack: &Array3<u8>) -> Array3<u8> {
+        let slices: Vec<Array2<u8>> = stack.outer_iter().map(|slice| slice.to_owned()).collect();
+        let mut out = Array3::zeros(stack.dim());
+        out.outer_iter_mut().zip(clean(&slices)).for_each(|(mut to, from)| to.assign(&from));
+        out
+    }
+
     #[test]
     fn a_small_piece_inside_the_other_lung_changes_sides() {
         let before = slice(&["0000000000", "0111110220", "0122210220", "0111110220", "0000000000"]);
         let after = slice(&["0000000000", "0111110220", "0111110220", "0111110220", "0000000000"]);
-        assert_eq!(clean(&before), after);
+        assert_eq!(cleaned(&before), after);
     }
 
     #[test]
     fn a_piece_far_from_everything_goes() {
         let before = slice(&["1111000000", "1111000222", "1111000222", "0000000000", "0222000000"]);
         let after = slice(&["1111000000", "1111000222", "1111000222", "0000000000", "0000000000"]);
-        assert_eq!(clean(&before), after);
+        assert_eq!(cleaned(&before), after);
     }
 
     #[test]
     fn holes_are_filled_for_each_lung() {
         let before = slice(&["1111022222", "1001020002", "1111022222"]);
         let after = slice(&["1111022222", "1111022222", "1111022222"]);
-        assert_eq!(clean(&before), after);
+        assert_eq!(cleaned(&before), after);
     }
 
     #[test]
-    fn a_large_hole_stays_open() {
+    fn a_large_hole_of_a_single_slice_stays_open() {
         // The dome of the liver: 8x8 = 64 pixels, the first size that lungmask leaves open, and 8x7 = 56, which it fills.
         for (width, filled) in [(8, false), (7, true)] {
             let mut stack = Array3::from_elem((1, 12, 12), 1);
             stack.slice_mut(s![0, 2..10, 2..2 + width]).fill(0);
-            assert_eq!(clean(&stack)[(0, 5, 5)] == 1, filled, "{width}");
+            assert_eq!(cleaned(&stack)[(0, 5, 5)] == 1, filled, "{width}");
         }
     }
 
     #[test]
+    fn a_closed_cavity_of_a_volume_is_filled_and_a_tunnel_is_not() {
+        // By hand, and lungmask 0.2.22 does the same: nine voxels a slice, closed above and below or not.
+        let mut stack = Array3::from_elem((5, 9, 9), 1);
+        stack.slice_mut(s![2, 3..6, 3..6]).fill(0);
+        assert_eq!(cleaned(&stack), Array3::from_elem((5, 9, 9), 1));
+        stack.slice_mut(s![.., 3..6, 3..6]).fill(0);
+        assert_eq!(cleaned(&stack), stack);
+    }
+
+    #[test]
     fn an_empty_stack_stays_empty() {
-        assert_eq!(clean(&Array3::zeros((2, 4, 4))), Array3::<u8>::zeros((2, 4, 4)));
-        assert_eq!(clean(&Array3::zeros((0, 4, 4))).dim(), (0, 4, 4));
+        assert_eq!(cleaned(&Array3::zeros((2, 4, 4))), Array3::<u8>::zeros((2, 4, 4)));
+        assert_eq!(clean(&[]).len(), 0);
     }
 
     #[test]
@@ -227,34 +290,9 @@ mod tests {
         stack.slice_mut(s![0, 1..4, 0..9]).fill(1);
         stack.slice_mut(s![1, 1..4, 0..3]).fill(1);
         stack.slice_mut(s![1, 1..4, 6..9]).fill(1);
-        assert_eq!(clean(&stack), stack);
-        let second = stack.slice(s![1..2, .., ..]).to_owned();
-        assert_eq!(clean(&second).iter().filter(|value| **value == 1).count(), 9);
-    }
-
-    /// Two round lungs with 8 % of the voxels relabelled by a linear congruential generator, drawn the same way in Python.
-    fn speckled() -> Array3<u8> {
-        let mut state = 12345_u64;
-        Array3::from_shape_fn((6, 32, 44), |(_, y, x)| {
-            state = (state * 1_103_515_245 + 12345) & 0x7fff_ffff;
-            let inside = |centre: usize| x.abs_diff(centre).pow(2) + y.abs_diff(16).pow(2) < 81;
-            let label = if inside(12) { 1 } else { 2 * u64::from(inside(32)) };
-            let relabelled = (state >> 16) % 100 < 8;
-            (if relabelled { (label + 1 + (state >> 8) % 2) % 3 } else { label }) as u8
-        })
-    }
-
-    #[test]
-    fn a_speckled_stack_ends_as_in_lungmask() {
-        // lungmask 0.2.22 `postprocessing` (scikit-image 0.26, scipy 1.17) with its hole filler left out, then
-        // scipy.ndimage.binary_fill_holes slice by slice: voxels of each label before and after, and sum of label times index.
-        let count = |stack: &Array3<u8>| [1, 2].map(|label| stack.iter().filter(|value| **value == label).count());
-        let before = speckled();
-        assert_eq!(count(&before), [1646, 1648]);
-        let after = clean(&before);
-        assert_eq!(count(&after), [1491, 1532]);
-        let weighted: usize = after.iter().enumerate().map(|(index, label)| index * usize::from(*label)).sum();
-        assert_eq!(weighted, 19_295_580);
+        assert_eq!(cleaned(&stack), stack);
+        let second = stack.index_axis_move(Axis(0), 1).insert_axis(Axis(0));
+        assert_eq!(cleaned(&second).iter().filter(|value| **value == 1).count(), 9);
     }
 
     #[test]
@@ -272,8 +310,8 @@ mod tests {
             }
         });
         let started = std::time::Instant::now();
-        let cleaned = clean(&stack);
-        assert!(started.elapsed().as_secs() < 30, "took {:?}", started.elapsed());
-        assert!(cleaned[(100, 128, 64)] == 1 && cleaned[(100, 128, 192)] == 2 && cleaned[(100, 0, 0)] == 0);
+        let after = cleaned(&stack);
+        assert!(started.elapsed().as_secs() < 10, "took {:?}", started.elapsed());
+        assert!(after[(100, 128, 64)] == 1 && after[(100, 128, 192)] == 2 && after[(100, 0, 0)] == 0);
     }
 }

@@ -1,6 +1,6 @@
 //! CT to lung masks to windowed slices: the first stage, and the one-shot segmentation of a volume.
 //!
-//! [`protocol`], [`cleanup`], [`window`], [`morphology`], [`geometry`], [`lungs`], [`survey`], [`preflight`] and [`choice`] are pure functions;
+//! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`geometry`], [`lungs`], [`survey`], [`preflight`] and [`choice`] are pure functions;
 //! [`dicom`], [`hounsfield`], [`images`], [`labels`] and [`nifti_io`] read; [`privacy`] names patients; [`model`] runs the network;
 //! [`stage`] (by way of [`inputs`], [`pipeline`], [`finish`]) and [`segment`] (by way of [`source`]) put them together.
 
@@ -25,6 +25,7 @@ pub mod preflight;
 pub mod privacy;
 pub mod protocol;
 pub mod quality;
+pub mod runs;
 pub mod segment;
 pub mod sheet;
 pub mod slices;

@@ -1,7 +1,8 @@
 //! From network labels to the lung masks of a series, and what can be said about a mask.
 
 use contract::schema::{flag, mask_value};
-use ndarray::{Array2, Array3, ArrayView2, Axis, s, stack};
+use ndarray::{Array2, s};
+use rayon::prelude::*;
 
 use crate::cleanup;
 use crate::protocol::{self, Crop};
@@ -17,22 +18,18 @@ pub struct Frame {
     pub crop: Crop,
     /// Rows and columns of the slice.
     pub shape: (usize, usize),
-    /// Position along the patient, mm, if known.
+    /// Position along the patient, mm; `None` if unknown or of no interest.
     pub z_mm: Option<f32>,
 }
 
 /// The masks of one series' slices, each of its slice's shape, from the network's labels, (256, 256) each.
+///
+/// A series with a gap is cleaned up part by part. Frames without `z_mm` have no gap: so a volume is cleaned up as a whole,
+/// as lungmask does.
 pub fn masks(labels: &[Array2<u8>], frames: &[Frame]) -> Vec<Array2<u8>> {
-    let mut masks = Vec::with_capacity(labels.len());
-    for run in runs(frames) {
-        let views: Vec<ArrayView2<u8>> = labels[run.clone()].iter().map(|slice| slice.view()).collect();
-        let stacked: Array3<u8> = stack(Axis(0), &views).expect("all labels have the network's shape");
-        let cleaned = cleanup::clean(&stacked);
-        for (slice, frame) in cleaned.outer_iter().zip(&frames[run]) {
-            masks.push(protocol::restore(&slice.to_owned(), &frame.crop, frame.shape));
-        }
-    }
-    masks
+    let cleaned: Vec<Array2<u8>> = runs(frames).into_iter().flat_map(|run| cleanup::clean(&labels[run])).collect();
+    let back = |(slice, frame): (&Array2<u8>, &Frame)| protocol::restore(slice, &frame.crop, frame.shape);
+    cleaned.par_iter().zip(frames).map(back).collect()
 }
 
 /// Stretches of slices without a far gap.

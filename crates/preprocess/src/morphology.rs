@@ -1,8 +1,10 @@
-//! Binary morphology and component labelling on small 2-D masks, with the conventions of `scipy.ndimage`.
+//! Binary morphology and components of small 2-D masks, with the conventions of `scipy.ndimage`.
 //!
-//! Masks are `(rows, columns)` of `bool`. Outside the image is background (`border_value = 0`), the default of scipy.
+//! A mask has at most 128 columns, so that a row is one machine word and a step treats it at once. Outside the mask is
+//! background (`border_value = 0`), the default of scipy.
 
-use ndarray::Array2;
+/// Most columns of a mask.
+pub const WIDEST: usize = 128;
 
 /// Which pixels touch each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,154 +15,203 @@ pub enum Connectivity {
     Corner,
 }
 
-impl Connectivity {
-    fn offsets(self) -> &'static [(isize, isize)] {
-        const EIGHT: [(isize, isize); 8] = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)];
-        match self {
-            Self::Edge => &EIGHT[..4],
-            Self::Corner => &EIGHT,
-        }
+/// A mask of (rows, columns); bit `c` of a row is column `c`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mask {
+    rows: Vec<u128>,
+    /// The columns that exist.
+    within: u128,
+}
+
+impl Mask {
+    /// The pixels for which `set` holds; it is given row and column. Columns beyond [`WIDEST`] are left out.
+    pub fn from_fn((rows, columns): (usize, usize), set: impl Fn(usize, usize) -> bool) -> Self {
+        let columns = columns.min(WIDEST);
+        let row = |row: usize| (0..columns).fold(0, |bits, column| bits | u128::from(set(row, column)) << column);
+        let within = if columns == WIDEST { u128::MAX } else { (1 << columns) - 1 };
+        Self { rows: (0..rows).map(row).collect(), within }
     }
-}
 
-/// The neighbours of a pixel that lie inside an image of `shape`.
-fn neighbours(
-    (row, column): (usize, usize),
-    shape: (usize, usize),
-    connectivity: Connectivity,
-) -> impl Iterator<Item = (usize, usize)> {
-    connectivity.offsets().iter().filter_map(move |(down, right)| {
-        let (row, column) = (row.checked_add_signed(*down)?, column.checked_add_signed(*right)?);
-        (row < shape.0 && column < shape.1).then_some((row, column))
-    })
-}
+    /// Whether a pixel is set.
+    pub fn get(&self, row: usize, column: usize) -> bool {
+        self.rows[row] >> column & 1 == 1
+    }
 
-/// Dilation by the 3x3 cross, once.
-pub fn dilate(mask: &Array2<bool>) -> Array2<bool> {
-    Array2::from_shape_fn(mask.dim(), |at| {
-        mask[at] || neighbours(at, mask.dim(), Connectivity::Edge).any(|next| mask[next])
-    })
-}
+    /// First and last row and first and last column that hold a set pixel.
+    pub fn bounds(&self) -> Option<([usize; 2], [usize; 2])> {
+        let rows = [self.rows.iter().position(|row| *row != 0)?, self.rows.iter().rposition(|row| *row != 0)?];
+        let columns = self.rows.iter().fold(0, |columns, row| columns | row);
+        Some((rows, [columns.trailing_zeros() as usize, columns.ilog2() as usize]))
+    }
 
-/// Erosion by the 3x3 cross, once. A pixel on the image's border goes, because outside is background.
-pub fn erode(mask: &Array2<bool>) -> Array2<bool> {
-    Array2::from_shape_fn(mask.dim(), |at| {
-        let mut around = neighbours(at, mask.dim(), Connectivity::Edge);
-        let inside = (0..4).all(|_| around.next().is_some_and(|next| mask[next]));
-        mask[at] && inside
-    })
-}
+    fn count(&self) -> u32 {
+        self.rows.iter().map(|row| row.count_ones()).sum()
+    }
 
-/// Dilation, then erosion.
-pub fn close(mask: &Array2<bool>) -> Array2<bool> {
-    erode(&dilate(mask))
-}
+    fn like(&self, row: impl Fn(usize) -> u128) -> Self {
+        Self { rows: (0..self.rows.len()).map(|index| row(index) & self.within).collect(), within: self.within }
+    }
 
-/// Fills the background that cannot be reached from outside the image, when steps between background pixels go by
-/// `connectivity`.
-pub fn fill_holes(mask: &Array2<bool>, connectivity: Connectivity) -> Array2<bool> {
-    let (rows, columns) = mask.dim();
-    let mut outside = Array2::from_elem(mask.dim(), false);
-    let border = |(row, column): (usize, usize)| row == 0 || column == 0 || row + 1 == rows || column + 1 == columns;
-    let mut open: Vec<_> = mask.indexed_iter().filter(|(at, set)| !**set && border(*at)).map(|(at, _)| at).collect();
-    open.iter().for_each(|at| outside[*at] = true);
-    while let Some(at) = open.pop() {
-        for next in neighbours(at, mask.dim(), connectivity) {
-            if !mask[next] && !outside[next] {
-                outside[next] = true;
-                open.push(next);
+    /// The rows above and below one, 0 outside.
+    fn beside(&self, row: usize) -> [u128; 2] {
+        [row.checked_sub(1), Some(row + 1)].map(|row| row.and_then(|row| self.rows.get(row)).copied().unwrap_or(0))
+    }
+
+    /// Dilation by the 3x3 cross, once.
+    pub fn dilate(&self) -> Self {
+        self.like(|index| {
+            let (row, [above, below]) = (self.rows[index], self.beside(index));
+            row | row << 1 | row >> 1 | above | below
+        })
+    }
+
+    /// Erosion by the 3x3 cross, once. A pixel on the edge goes, because outside is background.
+    pub fn erode(&self) -> Self {
+        self.like(|index| {
+            let (row, [above, below]) = (self.rows[index], self.beside(index));
+            row & row << 1 & row >> 1 & above & below
+        })
+    }
+
+    /// Dilation, then erosion.
+    pub fn close(&self) -> Self {
+        self.dilate().erode()
+    }
+
+    /// Fills the background that cannot be reached from outside, when steps between background pixels go by `connectivity`.
+    pub fn fill_holes(&self, connectivity: Connectivity) -> Self {
+        let background = self.like(|index| !self.rows[index]);
+        let last = self.rows.len().saturating_sub(1);
+        let sides = 1 | (self.within ^ self.within >> 1);
+        let edge = self.like(|index| if index == 0 || index == last { u128::MAX } else { sides });
+        let outside = background.reached(edge, connectivity);
+        self.like(|index| !outside.rows[index])
+    }
+
+    /// The largest component; of equal ones the first in raster order. Empty if the mask is.
+    pub fn largest_component(&self, connectivity: Connectivity) -> Self {
+        let mut kept = self.like(|_| 0);
+        self.each_component(connectivity, |component| {
+            if component.count() > kept.count() {
+                kept = component;
             }
-        }
+            true
+        });
+        kept
     }
-    outside.mapv(|reached| !reached)
-}
 
-/// Fills the holes of [`fill_holes`] that have fewer than `below` pixels.
-pub fn fill_holes_below(mask: &Array2<bool>, connectivity: Connectivity, below: usize) -> Array2<bool> {
-    let whole = fill_holes(mask, connectivity);
-    let holes = Array2::from_shape_fn(mask.dim(), |at| whole[at] && !mask[at]);
-    let mut filled = mask.clone();
-    for hole in components(&holes, connectivity).iter().filter(|hole| hole.len() < below) {
-        hole.iter().for_each(|at| filled[*at] = true);
+    /// The component that comes first in raster order. Empty if the mask is.
+    pub fn first_component(&self, connectivity: Connectivity) -> Self {
+        let mut kept = self.like(|_| 0);
+        self.each_component(connectivity, |component| {
+            kept = component;
+            false
+        });
+        kept
     }
-    filled
-}
 
-/// The largest component; of equal ones the first in raster order. Empty if the mask is.
-pub fn largest_component(mask: &Array2<bool>, connectivity: Connectivity) -> Array2<bool> {
-    let components = components(mask, connectivity);
-    // `max_by_key` would take the last of equal ones.
-    let largest = components.iter().rev().max_by_key(|members| members.len());
-    let mut kept = Array2::from_elem(mask.dim(), false);
-    largest.into_iter().flatten().for_each(|at| kept[*at] = true);
-    kept
-}
-
-/// The pixels of each component, in raster order of their first pixels.
-fn components(mask: &Array2<bool>, connectivity: Connectivity) -> Vec<Vec<(usize, usize)>> {
-    let mut seen = Array2::from_elem(mask.dim(), false);
-    let mut found = Vec::new();
-    for (start, _) in mask.indexed_iter().filter(|(_, set)| **set) {
-        if seen[start] {
-            continue;
-        }
-        seen[start] = true;
-        let mut members = vec![start];
-        let mut visited = 0;
-        while visited < members.len() {
-            for next in neighbours(members[visited], mask.dim(), connectivity) {
-                if mask[next] && !seen[next] {
-                    seen[next] = true;
-                    members.push(next);
+    /// Shows the components in raster order of their first pixels until `next` says to stop.
+    fn each_component(&self, connectivity: Connectivity, mut next: impl FnMut(Self) -> bool) {
+        let mut left = self.clone();
+        for index in 0..self.rows.len() {
+            while left.rows[index] != 0 {
+                let first = left.rows[index] & left.rows[index].wrapping_neg();
+                let component = left.reached(left.like(|row| if row == index { first } else { 0 }), connectivity);
+                left.rows.iter_mut().zip(&component.rows).for_each(|(row, taken)| *row &= !taken);
+                if !next(component) {
+                    return;
                 }
             }
-            visited += 1;
         }
-        found.push(members);
     }
-    found
+
+    /// The set pixels that can be reached from those of `from`.
+    fn reached(&self, from: Self, connectivity: Connectivity) -> Self {
+        let mut reached = self.like(|index| along(from.rows[index] & self.rows[index], self.rows[index]));
+        loop {
+            let mut grew = false;
+            let down = 0..self.rows.len();
+            for index in down.clone().chain(down.rev()) {
+                let [above, below] = reached.beside(index);
+                let mut beside = above | below;
+                if connectivity == Connectivity::Corner {
+                    beside |= beside << 1 | beside >> 1;
+                }
+                let start = (reached.rows[index] | beside) & self.rows[index];
+                if start != reached.rows[index] {
+                    reached.rows[index] = along(start, self.rows[index]);
+                    grew = true;
+                }
+            }
+            if !grew {
+                return reached;
+            }
+        }
+    }
+}
+
+/// Spreads the bits of `start` through the runs of ones of `open` that hold them.
+fn along(start: u128, open: u128) -> u128 {
+    let (mut left, mut right) = (start, start);
+    let (mut open_left, mut open_right) = (open, open);
+    // Steps of 1, 2, 4, ... 64: a bit goes `step` on where `step` ones follow it.
+    for step in [1, 2, 4, 8, 16, 32, 64] {
+        left |= open_left & left << step;
+        open_left &= open_left << step;
+        right |= open_right & right >> step;
+        open_right &= open_right >> step;
+    }
+    left | right
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(lines: &[&str]) -> Array2<bool> {
-        let columns = lines[0].len();
-        let cells = lines.iter().flat_map(|line| line.chars().map(|cell| cell == '#')).collect();
-        Array2::from_shape_vec((lines.len(), columns), cells).expect("lines of one length")
+    fn parse(lines: &[&str]) -> Mask {
+        Mask::from_fn((lines.len(), lines[0].len()), |row, column| lines[row].as_bytes()[column] == b'#')
     }
 
     #[test]
     fn the_border_is_background_as_in_scipy() {
         // scipy 1.17: binary_erosion(np.ones((3, 4))) keeps only the inner pixels.
-        let all = Array2::from_elem((3, 4), true);
-        assert_eq!(erode(&all), parse(&["....", ".##.", "...."]));
+        let all = Mask::from_fn((3, 4), |_, _| true);
+        assert_eq!(all.erode(), parse(&["....", ".##.", "...."]));
         // scipy 1.17: binary_closing(np.ones((3, 4))) erodes at the border, too.
-        assert_eq!(close(&all), parse(&["....", ".##.", "...."]));
+        assert_eq!(all.close(), parse(&["....", ".##.", "...."]));
+        let widest = Mask::from_fn((3, WIDEST), |_, _| true);
+        assert_eq!(widest.erode().count(), WIDEST as u32 - 2);
     }
 
     #[test]
     fn closing_bridges_a_gap_of_one() {
         // scipy 1.17: binary_closing of two bars with one empty column between.
         let bars = parse(&[".......", ".##.##.", ".##.##.", ".##.##.", "......."]);
-        assert_eq!(close(&bars), parse(&[".......", ".##.##.", ".#####.", ".##.##.", "......."]));
+        assert_eq!(bars.close(), parse(&[".......", ".##.##.", ".#####.", ".##.##.", "......."]));
     }
 
     #[test]
     fn a_diagonal_gap_is_a_leak_only_for_corner_steps() {
         let ring = parse(&[".....", ".##..", ".#.#.", ".###.", "....."]);
         let filled = parse(&[".....", ".##..", ".###.", ".###.", "....."]);
-        assert_eq!(fill_holes(&ring, Connectivity::Edge), filled);
-        assert_eq!(fill_holes(&ring, Connectivity::Corner), ring);
+        assert_eq!(ring.fill_holes(Connectivity::Edge), filled);
+        assert_eq!(ring.fill_holes(Connectivity::Corner), ring);
     }
 
     #[test]
     fn the_largest_component_depends_on_corners() {
         let mask = parse(&["##...", "..##.", ".....", "###.."]);
-        assert_eq!(largest_component(&mask, Connectivity::Edge), parse(&[".....", ".....", ".....", "###.."]));
-        assert_eq!(largest_component(&mask, Connectivity::Corner), parse(&["##...", "..##.", ".....", "....."]));
-        let none = Array2::from_elem((2, 2), false);
-        assert_eq!(largest_component(&none, Connectivity::Edge), none);
+        assert_eq!(mask.largest_component(Connectivity::Edge), parse(&[".....", ".....", ".....", "###.."]));
+        assert_eq!(mask.largest_component(Connectivity::Corner), parse(&["##...", "..##.", ".....", "....."]));
+        assert_eq!(mask.first_component(Connectivity::Edge), parse(&["##...", ".....", ".....", "....."]));
+        let none = Mask::from_fn((2, 2), |_, _| false);
+        assert_eq!(none.largest_component(Connectivity::Edge), none);
+    }
+
+    #[test]
+    fn a_spiral_is_one_component() {
+        let spiral = parse(&["#######", "......#", "#####.#", "#...#.#", "#.###.#", "#.....#", "#######"]);
+        assert_eq!(spiral.first_component(Connectivity::Edge), spiral);
+        assert_eq!(spiral.fill_holes(Connectivity::Edge).count(), 41); // the arm that opens to the left edge stays empty
     }
 }

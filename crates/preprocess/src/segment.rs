@@ -159,16 +159,16 @@ fn read_chunk(source: &Source, range: std::ops::Range<usize>, timing: &Timing) -
     if interrupt::requested() {
         return Err(Error::Interrupted);
     }
-    let step_mm = source.step_mm();
     let slices: Vec<Result<Array2<f32>, Error>> =
-        timing.of(Part::Read, || range.clone().into_par_iter().map(|index| source.slice(index)).collect());
+        timing.of(Part::Read, || range.into_par_iter().map(|index| source.slice(index)).collect());
     let slices = slices.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let prepare = |(hu, index): (Array2<f32>, usize)| {
+    let prepare = |hu: Array2<f32>| {
         let (input, crop) = protocol::prepare(&hu);
-        let frame = Frame { crop, shape: hu.dim(), z_mm: Some((index as f64 * step_mm) as f32) };
+        // Without positions a volume is cleaned up as a whole, whatever its gaps, as lungmask does.
+        let frame = Frame { crop, shape: hu.dim(), z_mm: None };
         (input, Kept { frame, survey: Survey::new(&hu) })
     };
-    Ok(timing.of(Part::Prepare, || slices.into_par_iter().zip(range).map(prepare).unzip()))
+    Ok(timing.of(Part::Prepare, || slices.into_par_iter().map(prepare).unzip()))
 }
 
 fn check_units(args: &SegmentArgs, source: &Source, slices: &[Kept]) -> Result<(), Error> {

@@ -139,12 +139,6 @@ impl Source {
         self.shape[self.affine.axial().slice_axis()]
     }
 
-    /// Distance of axial slices, mm.
-    pub fn step_mm(&self) -> f64 {
-        let step = self.affine.step(self.affine.axial().slice_axis());
-        step.iter().map(|part| part * part).sum::<f64>().sqrt()
-    }
-
     /// Axial slice `index`, from the feet, in HU.
     ///
     /// # Errors
