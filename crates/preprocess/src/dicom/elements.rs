@@ -238,7 +238,11 @@ impl<R: Read + Seek> Reader<R> {
         Ok(())
     }
 
-    fn fits(&self, length: u64) -> Result<(), String> {
+    /// Checks that `length` bytes are left.
+    ///
+    /// # Errors
+    /// The file has fewer.
+    pub fn fits(&self, length: u64) -> Result<(), String> {
         if length > self.left() {
             return Err(format!("a value of {length} bytes at byte {}, where {} are left", self.at, self.left()));
         }
@@ -412,5 +416,83 @@ impl<R: Read + Seek> Reader<R> {
             Some(Head { tag: SEQUENCE_END, .. }) | None => Ok(None),
             Some(Head { tag, .. }) => Err(format!("element {tag} where a fragment of pixel data was expected")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    const IMPLICIT: Encoding = Encoding { explicit: false, big_endian: false };
+    const EXPLICIT: Encoding = Encoding { explicit: true, big_endian: false };
+
+    /// An element without a VR, or an item; `None` for one that ends with a delimiter.
+    fn implicit(tag: Tag, length: Option<u32>, value: &[u8]) -> Vec<u8> {
+        let head = [tag.group().to_le_bytes(), tag.element().to_le_bytes()].concat();
+        [&head, &length.unwrap_or(u32::MAX).to_le_bytes()[..], value].concat()
+    }
+
+    fn explicit(tag: Tag, vr: &[u8; 2], length: u32, value: &[u8]) -> Vec<u8> {
+        let head = [tag.group().to_le_bytes(), tag.element().to_le_bytes()].concat();
+        let length = match LONG_VRS.contains(&vr) {
+            true => [&[0, 0], &length.to_le_bytes()[..]].concat(),
+            false => (length as u16).to_le_bytes().to_vec(),
+        };
+        [&head, &vr[..], &length, value].concat()
+    }
+
+    fn read(bytes: &[u8], encoding: Encoding) -> Result<DataSet, String> {
+        let mut reader = Reader::new(Cursor::new(bytes), 0, bytes.len() as u64, encoding)?;
+        reader.data_set(tags::PIXEL_DATA).map(|(data, _)| data)
+    }
+
+    #[test]
+    fn a_length_beyond_the_file_is_an_error() {
+        let bytes = implicit(tags::PATIENT_ID, Some(0x7FFF_FFFF), b"P");
+        let error = read(&bytes, IMPLICIT).expect_err("one byte is there");
+        assert_eq!(error, "a value of 2147483647 bytes at byte 8, where 1 are left");
+        assert!(read(&bytes[..6], IMPLICIT).is_err_and(|error| error.contains("the file ends")));
+    }
+
+    #[test]
+    fn sequences_are_nested_no_deeper_than_any_image_needs() {
+        let nested = |levels: usize| {
+            let open = [implicit(Tag(9, 0x1001), None, &[]), implicit(ITEM, None, &[])].concat();
+            let close = [implicit(ITEM_END, Some(0), &[]), implicit(SEQUENCE_END, Some(0), &[])].concat();
+            [open.repeat(levels), close.repeat(levels), implicit(tags::PATIENT_ID, Some(2), b"P ")].concat()
+        };
+        let data = read(&nested(20), IMPLICIT).expect("a data set");
+        assert_eq!(data.text(tags::PATIENT_ID).as_deref(), Some("P"));
+        assert_eq!(read(&nested(25), IMPLICIT).expect_err("too deep"), "sequences are nested too deep");
+        assert!(read(&nested(100_000), IMPLICIT).is_err());
+    }
+
+    #[test]
+    fn an_unknown_sequence_is_in_implicit_vr_and_what_follows_it_is_not() {
+        // PS3.5 section 6.2.2, by hand: UN of undefined length with one item.
+        let id = implicit(tags::PATIENT_ID, Some(4), b"B-17");
+        let item = [implicit(ITEM, Some(id.len() as u32), &id), implicit(SEQUENCE_END, Some(0), &[])].concat();
+        let bytes = [
+            explicit(tags::OTHER_PATIENT_I_DS_SEQUENCE, b"UN", u32::MAX, &item),
+            explicit(tags::ROWS, b"US", 2, &[0, 2]),
+        ];
+        let data = read(&bytes.concat(), EXPLICIT).expect("a data set");
+        let ids: Vec<_> =
+            data.items(tags::OTHER_PATIENT_I_DS_SEQUENCE).iter().map(|id| id.text(tags::PATIENT_ID)).collect();
+        assert_eq!((ids, data.short(tags::ROWS)), (vec![Some("B-17".to_owned())], Some(512)));
+    }
+
+    #[test]
+    fn numbers_are_numbers_or_nothing() {
+        let bytes = [
+            implicit(tags::PIXEL_SPACING, Some(8), b"0.5\\0.75"),
+            implicit(tags::RESCALE_SLOPE, Some(4), b"nan "),
+            implicit(tags::SERIES_NUMBER, Some(2), b"7 "),
+        ];
+        let data = read(&bytes.concat(), IMPLICIT).expect("a data set");
+        assert_eq!(data.decimals(tags::PIXEL_SPACING), Some([0.5, 0.75]));
+        assert_eq!((data.decimals::<3>(tags::PIXEL_SPACING), data.decimals::<1>(tags::RESCALE_SLOPE)), (None, None));
+        assert_eq!(data.integer(tags::SERIES_NUMBER), Some(7));
     }
 }

@@ -133,6 +133,7 @@ impl File {
             let needed = start.saturating_add(length);
             return Err(format!("expected {needed} bytes of pixels, found {all}; the file is truncated or corrupt"));
         }
+        pixels.reader.fits(all)?;
         pixels.reader.skip(start)?;
         pixels.reader.bytes(length)
     }
@@ -205,4 +206,34 @@ fn fragments_of_frame(
         bytes.extend(reader.bytes(*length)?);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Encapsulated pixel data of these fragments, with a basic offset table.
+    fn frame(index: u32, frames: u32, table: &[u32], fragments: &[&[u8]]) -> Result<Vec<u8>, String> {
+        let item = |value: &[u8]| [&[0xFE, 0xFF, 0, 0xE0], &(value.len() as u32).to_le_bytes()[..], value].concat();
+        let table: Vec<u8> = table.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+        let mut bytes = item(&table);
+        fragments.iter().for_each(|fragment| bytes.extend(item(fragment)));
+        bytes.extend([0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]);
+        let length = bytes.len() as u64;
+        let encoding = Encoding { explicit: true, big_endian: false };
+        let mut reader = Reader::new(Box::new(Cursor::new(bytes)) as Box<dyn Bytes>, 0, length, encoding)?;
+        fragments_of_frame(&mut reader, index, frames, None)
+    }
+
+    #[test]
+    fn a_frame_has_its_own_fragments() {
+        let fragments: [&[u8]; 3] = [b"aa", b"bbbb", b"cc"];
+        assert_eq!(frame(0, 1, &[], &fragments), Ok(b"aabbbbcc".to_vec()));
+        assert_eq!(frame(1, 3, &[], &fragments), Ok(b"bbbb".to_vec()));
+        // By hand (PS3.5 table A.4-2): the second frame starts 10 bytes after the first fragment's head.
+        assert_eq!(frame(0, 2, &[0, 10], &fragments), Ok(b"aa".to_vec()));
+        assert_eq!(frame(1, 2, &[0, 10], &fragments), Ok(b"bbbbcc".to_vec()));
+        assert!(frame(1, 2, &[], &fragments).is_err_and(|error| error.contains("no offset table")));
+        assert!(frame(1, 2, &[0, 11], &fragments).is_err_and(|error| error.contains("between two fragments")));
+    }
 }

@@ -11,9 +11,6 @@ use super::jpeg_ls;
 use crate::contain;
 use crate::error::Error;
 
-/// Images of up to 2048 x 2048 pixels are decoded whatever their compressed size, larger ones if there is a byte for this many.
-const PIXELS: (usize, usize) = (1 << 22, 256);
-
 /// Tiles of a JPEG 2000 image, for each of which the decoder keeps tables.
 const MOST_TILES: u64 = 1024;
 
@@ -81,11 +78,7 @@ pub fn read(path: &Path, file: &mut File, index: u32) -> Result<(Layout, Vec<u16
     let mut layout = Layout::of(file).map_err(failed)?;
     let syntax = file.syntax.clone();
     let coded = file.frame(index, (layout.pixels() * layout.bytes) as u64).map_err(failed)?;
-    let most = PIXELS.0.max(coded.len().saturating_mul(PIXELS.1));
-    if layout.pixels() > most {
-        let (rows, columns, found) = (layout.rows, layout.columns, coded.len());
-        return Err(failed(format!("{rows} x {columns} pixels in {found} bytes; the file is truncated or corrupt")));
-    }
+    contain::pixels(layout.rows, layout.columns, coded.len()).map_err(failed)?;
     let words = contain::panics(|| decode(&syntax, &coded, &mut layout)).map_err(failed)?;
     if words.len() != layout.pixels() {
         let (rows, columns, found) = (layout.rows, layout.columns, words.len());
