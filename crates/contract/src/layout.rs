@@ -28,6 +28,12 @@ pub const CONFIG: &str = "config.yaml";
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Slices and series that preprocess left out, with the reason.
 pub const EXCLUDED: &str = "excluded.csv";
+/// What is known of the mask of each series, beside the slices.
+pub const QUALITY: &str = "qa.csv";
+/// What is known of the mask of each slice.
+pub const QUALITY_SLICES: &str = "qa_slices.csv";
+/// Folder of the contact sheets, beside the slices.
+pub const SHEETS: &str = "sheets";
 
 /// The folders of one study.
 #[derive(Debug, Clone)]
@@ -52,6 +58,11 @@ impl Layout {
     /// Folder of `slices.parquet`.
     pub fn masks(&self) -> PathBuf {
         self.data.join("1_masks")
+    }
+
+    /// Contact sheets of the masks; the report holds a copy in a folder of the same name.
+    pub fn sheets(&self) -> PathBuf {
+        self.masks().join(SHEETS)
     }
 
     /// Folder of `folds.parquet`.

@@ -141,6 +141,7 @@ pub fn report(config: &Config, folds: usize) -> Task {
     let mut inputs = vec![input("slices", layout.slices()), input("folds", layout.folds_table())];
     let excluded = layout.masks().join(crate::layout::EXCLUDED);
     inputs.push(input("excluded", excluded));
+    inputs.push(input("sheets", layout.sheets()));
     for (method, fold, seed) in runs(config, folds) {
         let folder = layout.run(&method, fold, seed);
         for file in [PREDICTIONS, LOG] {

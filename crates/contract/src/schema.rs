@@ -71,6 +71,13 @@ pub mod flag {
     pub const ONE_LUNG: &str = "one_lung";
     /// The lung mask touches the image border.
     pub const TOUCHES_BORDER: &str = "touches_border";
+    /// A part of the lung mask lies outside the body.
+    pub const OUTSIDE_BODY: &str = "outside_body";
+    /// The right lung lies at the patient's left.
+    pub const SIDES_SWAPPED: &str = "sides_swapped";
+
+    /// All of them, in the order in which they are written.
+    pub const ALL: [&str; 5] = [EMPTY_MASK, ONE_LUNG, TOUCHES_BORDER, OUTSIDE_BODY, SIDES_SWAPPED];
 }
 
 /// Keys of the Parquet files' metadata.

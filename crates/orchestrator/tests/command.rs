@@ -23,7 +23,7 @@ if [ "$FAKE" = "hang $stage" ]; then
   while true; do sleep 0.05; done
 fi
 case $stage in
-  preprocess) mkdir -p data/s/1_masks; touch data/s/1_masks/slices.parquet data/s/1_masks/excluded.csv;;
+  preprocess) mkdir -p data/s/1_masks/sheets; touch data/s/1_masks/slices.parquet data/s/1_masks/excluded.csv;;
   dataset) mkdir -p data/s/2_folds; touch data/s/2_folds/folds.parquet;;
   train)
     while [ "$1" != --method ]; do shift; done

@@ -82,14 +82,16 @@ struct Fake<'a> {
 fn fake_output(task: &Task, program: &str) {
     let folder = Folder::create(&task.output).unwrap();
     let files: &[&str] = match task.stage {
-        Stage::Preprocess => &["slices.parquet", "excluded.csv"],
+        Stage::Preprocess => &["slices.parquet", "excluded.csv", "sheets/sheet-0001.png"],
         Stage::Dataset => &["folds.parquet"],
         Stage::Train => &["predictions.parquet", "log.csv"],
         Stage::Phantom | Stage::Report => &["tables.md"],
     };
     for file in files {
         let content = if task.stage == Stage::Dataset { task.config.to_string() } else { task.id.clone() };
-        std::fs::write(folder.path().join(file), content).unwrap();
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
     }
     receipt::seal(task, folder, program, BTreeMap::new()).unwrap();
 }

@@ -9,7 +9,20 @@ use contract::receipt::TaskError;
 use contract::table::TableError;
 use contract::{Coded, Exit};
 
+use crate::preflight::Finding;
 use crate::unet_training::TrainingError;
+
+/// Series named in one message.
+const NAMED: usize = 10;
+
+fn listed(series: &[String]) -> String {
+    let more = series.len().saturating_sub(NAMED);
+    let mut text = series[..series.len() - more].join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +82,32 @@ pub enum Error {
         message: String,
     },
     /// A patient of the CT has no usable label or id.
-    #[error("patient \"{patient}\": {message}")]
+    #[error("patient {patient}: {message}")]
     Patient {
-        /// The patient's id as in the input.
+        /// The patient's id in the outputs.
         patient: String,
         /// What is wrong, and what to do.
         message: String,
+    },
+    /// A series cannot be what it claims.
+    #[error("{what}: {finding}; if it is right all the same, {advice}")]
+    Suspect {
+        /// The series, or the study.
+        what: String,
+        /// What was seen.
+        finding: Finding,
+        /// What overrides it.
+        advice: &'static str,
+    },
+    /// Series without any lung.
+    #[error(
+        "{} series without any lung: {}; look at the input and the model, take them out, or set preprocess.allow_empty_series: true to \
+         leave them out and list them",
+        .series.len(), listed(.series)
+    )]
+    EmptySeries {
+        /// The series.
+        series: Vec<String>,
     },
     /// The lung model is missing, not trusted, or not a TorchScript lung model.
     #[error("lung model {path}: {message}")]
@@ -117,11 +150,14 @@ impl Coded for Error {
             Self::Task(error) => error.exit(),
             Self::Training(error) => error.exit(),
             Self::Table(_) | Self::Write { .. } => Exit::Unexpected,
-            Self::Read { .. } | Self::File { .. } | Self::NoCt { .. } | Self::Row { .. } | Self::Patient { .. } => {
-                Exit::Input
-            }
+            Self::Read { .. }
+            | Self::File { .. }
+            | Self::NoCt { .. }
+            | Self::Row { .. }
+            | Self::Patient { .. }
+            | Self::Suspect { .. } => Exit::Input,
             Self::Model { .. } => Exit::Missing,
-            Self::NoLungs { .. } => Exit::Audit,
+            Self::NoLungs { .. } | Self::EmptySeries { .. } => Exit::Audit,
             Self::Usage(_) => Exit::Usage,
             Self::Interrupted => Exit::Interrupted,
         }

@@ -3,7 +3,7 @@
 //! World coordinates are NIfTI's, in millimetres: x grows from the patient's left to right, y from back to front, z from feet
 //! to head (RAS). DICOM's (LPS, PS3.3 C.7.6.2.1.1) has x and y the other way round.
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, Axis};
 
 /// A 3x4 matrix from voxel indices (i, j, k, 1) to RAS millimetres.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -145,11 +145,28 @@ impl Axial {
         self.axes[0]
     }
 
-    /// A volume (i, j, k) as axial slices (slice, row, column).
-    pub fn turn<T: Clone>(&self, volume: &Array3<T>) -> Array3<T> {
+    /// True if the volume's slices run from head to feet, so that the usual order is the other way round.
+    pub fn slices_run_down(&self) -> bool {
+        self.flip[0]
+    }
+
+    /// A volume (i, j, k) seen as axial slices (slice, row, column); nothing is copied.
+    pub fn view<'a, T>(&self, volume: &'a Array3<T>) -> ArrayView3<'a, T> {
         let mut view = volume.view().permuted_axes(self.axes);
         self.mirror(|axis| view.invert_axis(axis));
-        view.as_standard_layout().into_owned()
+        view
+    }
+
+    /// The same, to write to.
+    pub fn view_mut<'a, T>(&self, volume: &'a mut Array3<T>) -> ArrayViewMut3<'a, T> {
+        let mut view = volume.view_mut().permuted_axes(self.axes);
+        self.mirror(|axis| view.invert_axis(axis));
+        view
+    }
+
+    /// A volume (i, j, k) as axial slices (slice, row, column).
+    pub fn turn<T: Clone>(&self, volume: &Array3<T>) -> Array3<T> {
+        self.view(volume).as_standard_layout().into_owned()
     }
 
     /// The way back from [`Self::turn`].

@@ -1,12 +1,14 @@
 //! Slices as image files: a manifest CSV names path, patient_id and label; grey values become HU.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use contract::schema::column;
-use image::{DynamicImage, ImageReader, Rgba};
+use image::{DynamicImage, ImageDecoder, ImageReader, Rgba};
 use ndarray::Array2;
 
+use crate::contain;
 use crate::error::Error;
 use crate::labels;
 
@@ -56,17 +58,49 @@ pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Vec<Entry>, 
 }
 
 /// Reads an image file as HU: a grey value of 0..1 maps linearly to `low`..`high`. Colours count by luminance, transparency
-/// shows black.
+/// shows black. 16 bits are kept.
 ///
 /// # Errors
-/// The file is not a PNG or JPEG, or is damaged. The content decides, not the name.
+/// The file is not a PNG or JPEG, is damaged, has more pixels than its bytes can mean, or is a JPEG in CMYK. The content
+/// decides, not the name.
 pub fn read(path: &Path, (low, high): (f64, f64)) -> Result<Array2<f32>, Error> {
-    let reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    // Without a known signature `image` would trust the extension and complain about something else.
-    let image = reader.decode().map_err(|error| Error::file(path, "not a readable PNG or JPEG", &error))?;
-    Ok(grey(&image).mapv(|value| (low + f64::from(value) * (high - low)) as f32))
+    let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let image = contain::panics(|| decode(&bytes)).map_err(|message| Error::File {
+        path: path.to_owned(),
+        message: format!("not a readable PNG or JPEG: {message}"),
+    })?;
+    let mut values = grey(&image);
+    values.mapv_inplace(|value| (low + f64::from(value) * (high - low)) as f32);
+    Ok(values)
+}
+
+fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+    if jpeg_components(bytes) == Some(4) {
+        return Err("a JPEG in CMYK, which is for print; convert it to grey".to_owned());
+    }
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let (columns, rows) = decoder.dimensions();
+    contain::pixels(rows as usize, columns as usize, bytes.len())?;
+    DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())
+}
+
+/// Components of the frame of a JPEG (ITU-T T.81 B.2.2); `None` if there is none.
+fn jpeg_components(bytes: &[u8]) -> Option<u8> {
+    let mut rest = bytes.strip_prefix(&[0xFF, 0xD8])?;
+    loop {
+        let [0xFF, marker, after @ ..] = rest else { return None };
+        // A marker may be filled up with FF.
+        if *marker == 0xFF {
+            rest = &rest[1..];
+            continue;
+        }
+        if (0xC0..=0xC2).contains(marker) {
+            return after.get(7).copied();
+        }
+        let length = u16::from_be_bytes([*after.first()?, *after.get(1)?]);
+        rest = after.get(usize::from(length)..)?;
+    }
 }
 
 /// Grey values in 0..1. 16-bit images keep their depth.
@@ -137,6 +171,41 @@ mod tests {
     fn transparency_shows_black() {
         let clear = image::ImageBuffer::from_pixel(1, 1, Rgba([255, 255, 255, 0]));
         assert_eq!(hu(DynamicImage::ImageRgba8(clear)), [-1350.0]);
+    }
+
+    fn bytes_of(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images").join(name)
+    }
+
+    #[test]
+    fn palette_interlace_and_coarse_grey_read_as_pillow_reads_them() {
+        // Values by tools/image_fixtures.py.
+        for name in ["palette.png", "interlaced.png", "grey.jpg"] {
+            let found = read(&bytes_of(name), (0.0, 255.0)).expect("an image read");
+            assert_eq!(found.dim(), (12, 14), "{name}");
+            let tolerance = if name.ends_with("jpg") { 3.0 } else { 1e-3 };
+            for ((y, x), value) in found.indexed_iter() {
+                assert!((value - (x * 16 + y * 3) as f32).abs() < tolerance, "{name}, {x} {y}: {value}");
+            }
+        }
+        let wide = read(&bytes_of("interlaced-16.png"), (0.0, 65535.0)).expect("an image read");
+        assert!(wide.indexed_iter().all(|((y, x), value)| (value - (x * 4000 + y * 7) as f32).abs() < 0.01));
+    }
+
+    #[test]
+    fn cmyk_is_an_error() {
+        let error = read(&bytes_of("cmyk.jpg"), WINDOW).expect_err("four colours").to_string();
+        assert!(error.contains("cmyk.jpg") && error.contains("CMYK"), "{error}");
+    }
+
+    #[test]
+    fn a_picture_larger_than_its_bytes_is_an_error() {
+        let (folder, path) = saved(DynamicImage::ImageLuma8(image::GrayImage::new(3000, 3000)), "a.png");
+        let error = read(&path, WINDOW).expect_err("a blank picture").to_string();
+        assert!(error.contains("a.png") && error.contains("3000 x 3000 pixels in"), "{error}");
+        drop(folder);
+        let (_folder, path) = saved(DynamicImage::ImageLuma8(image::GrayImage::new(1400, 1400)), "a.png");
+        assert!(read(&path, WINDOW).is_ok());
     }
 
     #[test]

@@ -1,19 +1,20 @@
-//! What a study's slices are: DICOM series with labels, or the images of a manifest, under pseudonyms and in the order in which
-//! they are written.
+//! What a study's slices are: DICOM series with labels, or the images and volumes of a manifest, under pseudonyms and in the order in
+//! which they are written.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use contract::config::{Config, Pseudonyms};
-use contract::id::{self, Key};
+use contract::config::{Config, SeriesChoice};
 use contract::layout::Layout;
 use contract::plan;
-use ndarray::Array2;
+use ndarray::{Array2, Array3, Axis};
 
 use crate::error::Error;
-use crate::geometry::Axial;
-use crate::{dicom, hounsfield, images, labels};
+use crate::geometry::{Affine, Axial};
+use crate::privacy::Naming;
+use crate::{choice, dicom, hounsfield, images, labels, nifti_io};
 
-/// A file that holds one slice.
+/// One slice of a series.
 #[derive(Debug, Clone)]
 pub struct SliceFile {
     /// The file.
@@ -22,13 +23,19 @@ pub struct SliceFile {
     pub source: String,
     /// Position along the slice normal, mm.
     pub z_mm: Option<f32>,
-    kind: Kind,
+    /// The frame of a multi-frame file.
+    frame: Option<u32>,
 }
 
+/// How the slices of a series are read.
 #[derive(Debug, Clone)]
 enum Kind {
+    /// A DICOM file, or a frame of one, a slice.
     Dicom(Axial),
+    /// An image file a slice.
     Image { range_hu: (f64, f64), manifest: PathBuf, row: u64 },
+    /// One NIfTI file.
+    Volume,
 }
 
 /// Slices of one series.
@@ -44,6 +51,9 @@ pub struct Series {
     pub slices: Vec<SliceFile>,
     /// Volume of a voxel, mm3, if known.
     pub voxel_mm3: Option<f64>,
+    /// What was noticed about its geometry, such as `gantry_tilt`.
+    pub remarks: Vec<&'static str>,
+    kind: Kind,
 }
 
 /// A file that was left out before anything was segmented.
@@ -68,174 +78,219 @@ pub struct Inputs {
     pub notes: Vec<String>,
 }
 
-impl SliceFile {
-    /// Reads the slice in HU, in the usual view.
+/// A series whose slices can be read in any order.
+pub enum Opened<'a> {
+    /// From a file each.
+    Files(&'a Series),
+    /// From memory: (slice, row, column) in HU, in the usual view.
+    Volume(Array3<f32>),
+}
+
+impl Series {
+    /// Opens the series; of a volume this reads all of it.
     ///
     /// # Errors
-    /// The file is damaged.
-    pub fn read(&self) -> Result<Array2<f32>, Error> {
-        match &self.kind {
-            Kind::Dicom(axial) => Ok(axial.turn_slice(hounsfield::read(&self.path)?)),
-            Kind::Image { range_hu, manifest, row } => images::read(&self.path, *range_hu)
+    /// The volume's file is damaged.
+    pub fn open(&self) -> Result<Opened<'_>, Error> {
+        match (&self.kind, self.slices.first()) {
+            (Kind::Volume, Some(first)) => {
+                let volume = nifti_io::read(&first.path)?;
+                Ok(Opened::Volume(volume.affine.axial().turn(&volume.values)))
+            }
+            _ => Ok(Opened::Files(self)),
+        }
+    }
+
+    /// True for image files, whose HU come from a declared window and saturate at its ends.
+    pub fn is_picture(&self) -> bool {
+        matches!(self.kind, Kind::Image { .. })
+    }
+
+    /// The series in a message.
+    pub fn describe(&self) -> String {
+        let first = self.slices.first().map_or("no file", |slice| slice.source.as_str());
+        format!(
+            "series {} of patient {} ({} slices, first {first})",
+            self.series_id,
+            self.patient_id,
+            self.slices.len()
+        )
+    }
+}
+
+impl Opened<'_> {
+    /// A slice in HU, in the usual view.
+    ///
+    /// # Errors
+    /// Its file is damaged.
+    pub fn slice(&self, index: usize) -> Result<Array2<f32>, Error> {
+        let series = match self {
+            Self::Volume(values) => {
+                let slice = values.index_axis(Axis(0), index);
+                return Ok(slice.mapv(|hu| if hu.is_finite() { hu } else { hounsfield::AIR_HU }));
+            }
+            Self::Files(series) => series,
+        };
+        let file = &series.slices[index];
+        match &series.kind {
+            Kind::Image { range_hu, manifest, row } => images::read(&file.path, *range_hu)
                 .map_err(|error| Error::Row { path: manifest.clone(), row: *row, message: error.to_string() }),
+            Kind::Dicom(axial) => Ok(axial.turn_slice(hounsfield::read(&file.path, file.frame)?)),
+            Kind::Volume => unreachable!("a volume is opened as one"),
         }
     }
 }
 
-/// How raw ids become ids of the outputs.
-enum Naming {
-    Keyed(Key),
-    Keep,
-}
-
-impl Naming {
-    fn new(config: &Config) -> Result<Self, Error> {
-        let path = Layout::new(config).pseudonym_key();
-        match config.preprocess.pseudonyms {
-            Pseudonyms::Keep => Ok(Self::Keep),
-            Pseudonyms::Keyed => {
-                Key::load_or_create(&path).map(Self::Keyed).map_err(|source| Error::Write { path, source })
-            }
-        }
-    }
-
-    fn patient(&self, raw: &str) -> Result<String, Error> {
-        let failed = |message: &str| Error::Patient { patient: raw.to_owned(), message: message.to_owned() };
-        match self {
-            _ if raw.is_empty() => Err(failed("the id is empty; slices of a patient must share one PatientID")),
-            Self::Keyed(key) => Ok(key.pseudonym("patient", raw)),
-            Self::Keep if raw.contains(['/', '\\']) || raw.chars().any(char::is_control) || raw.starts_with('.') => {
-                Err(failed(
-                    "an id with a path separator or control character cannot be kept; use preprocess.pseudonyms: keyed",
-                ))
-            }
-            Self::Keep => Ok(raw.to_owned()),
-        }
-    }
-
-    fn series(&self, raw: &str) -> String {
-        match self {
-            Self::Keyed(key) => key.pseudonym("series", raw),
-            Self::Keep => id::short(raw),
-        }
-    }
-
-    /// A path for the outputs: where it spells the patient's raw id, it gets the pseudonym.
-    fn source(&self, path: &str, raw: &str, patient_id: &str) -> String {
-        match self {
-            Self::Keyed(_) => replace_whole(path, raw, patient_id),
-            Self::Keep => path.to_owned(),
-        }
-    }
-}
-
-/// Replaces `old` where no letter or digit touches it.
-fn replace_whole(text: &str, old: &str, new: &str) -> String {
-    if old.is_empty() {
-        return text.to_owned();
-    }
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(old) {
-        let (before, after) = (&rest[..at], &rest[at + old.len()..]);
-        let last = before.chars().next_back().or_else(|| out.chars().next_back());
-        let touched = last.is_some_and(char::is_alphanumeric) || after.starts_with(char::is_alphanumeric);
-        out.push_str(before);
-        out.push_str(if touched { old } else { new });
-        rest = after;
-    }
-    out + rest
-}
-
-/// Finds the slices of a study.
+/// Finds the slices of a study. `naming` learns the patients on the way, so that also an error can be told without them.
 ///
 /// # Errors
 /// A file, a label or an id is missing or not usable.
-pub fn collect(config: &Config) -> Result<Inputs, Error> {
-    let naming = Naming::new(config)?;
+pub fn collect(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
     let mut inputs = match &config.preprocess.manifest {
-        Some(manifest) => of_manifest(config, manifest, &naming)?,
-        None => of_dicom(config, &naming)?,
+        Some(manifest) => of_manifest(config, manifest, naming)?,
+        None => of_dicom(config, naming)?,
     };
     // The order of the slice ids, which have a slash after each part.
     inputs.series.sort_by_cached_key(|series| format!("{}/{}/", series.patient_id, series.series_id));
     Ok(inputs)
 }
 
-fn of_manifest(config: &Config, manifest: &Path, naming: &Naming) -> Result<Inputs, Error> {
+fn of_manifest(config: &Config, manifest: &Path, naming: &mut Naming) -> Result<Inputs, Error> {
     let range_hu = (config.preprocess.image_low_hu, config.preprocess.image_high_hu);
+    let entries = images::read_manifest(manifest, &config.classes)?;
+    entries.iter().for_each(|entry| naming.learn(&entry.patient, []));
     let mut inputs = Inputs::default();
-    for entry in images::read_manifest(manifest, &config.classes)? {
+    for entry in entries {
         let patient_id = naming.patient(&entry.patient)?;
-        let source = naming.source(&entry.source, &entry.patient, &patient_id);
-        let kind = Kind::Image { range_hu, manifest: manifest.to_owned(), row: entry.row };
-        inputs.series.push(Series {
-            patient_id,
-            series_id: naming.series(&entry.source),
-            label: entry.label,
-            slices: vec![SliceFile { path: entry.path, source, z_mm: None, kind }],
-            voxel_mm3: None,
-        });
+        let source = naming.source(&entry.source, &entry.patient, []);
+        let image = Kind::Image { range_hu, manifest: manifest.to_owned(), row: entry.row };
+        let is_volume = nifti_io::is_nifti(&entry.path);
+        let one = SliceFile { path: entry.path, source, z_mm: None, frame: None };
+        let (kind, slices, voxel_mm3) = match is_volume {
+            false => (image, vec![one], None),
+            true => of_volume(&one)?,
+        };
+        let (series_id, label, remarks) = (naming.series(&entry.source), entry.label, Vec::new());
+        inputs.series.push(Series { patient_id, series_id, label, slices, voxel_mm3, remarks, kind });
     }
     Ok(inputs)
 }
 
-fn of_dicom(config: &Config, naming: &Naming) -> Result<Inputs, Error> {
+/// The slices of a NIfTI volume, from its header.
+fn of_volume(file: &SliceFile) -> Result<(Kind, Vec<SliceFile>, Option<f64>), Error> {
+    let (shape, affine) = nifti_io::read_geometry(&file.path)?;
+    let depths = depths(shape, &affine);
+    let slices = depths.into_iter().map(|z_mm| SliceFile { z_mm: Some(z_mm as f32), ..file.clone() }).collect();
+    Ok((Kind::Volume, slices, Some(affine.voxel_mm3())))
+}
+
+/// Position of each axial slice of a volume of `shape` along the slice axis, from feet to head, mm.
+fn depths(shape: [usize; 3], affine: &Affine) -> Vec<f64> {
+    let axis = affine.axial().slice_axis();
+    let step = affine.step(axis);
+    let length = step.iter().map(|part| part * part).sum::<f64>().sqrt();
+    let start = [0, 1, 2].map(|world| affine.0[world][3]);
+    let up = if step[2] < 0.0 { -1.0 } else { 1.0 };
+    let along = |index: usize| {
+        let dot: f64 = (0..3).map(|world| (start[world] + step[world] * index as f64) * step[world]).sum();
+        up * dot / length.max(1e-12)
+    };
+    let mut depths: Vec<f64> = (0..shape[axis]).map(along).collect();
+    depths.sort_by(f64::total_cmp);
+    depths
+}
+
+fn of_dicom(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
     let folder = Layout::new(config).preprocess_input(config);
     let labels_file = plan::labels_file(config);
     let labels = labels::read(&labels_file, &config.classes)?;
-    let scan = dicom::scan(&folder)?;
+    labels.names().for_each(|name| naming.learn(name, []));
+    let scan = dicom::scan(&folder).inspect_err(|_| learn_all(naming, &folder))?;
+    for header in scan.series.iter().flat_map(|series| series.slices.first()) {
+        naming.learn(&header.patient, told(&header.names));
+    }
     let mut inputs = Inputs::default();
     if scan.other_files > 0 {
-        inputs.notes.push(format!(
-            "{} files in {} are not DICOM and were passed over",
-            scan.other_files,
-            folder.display()
-        ));
+        inputs.notes.push(format!("{} files in the input are not DICOM and were passed over", scan.other_files));
     }
     let mut left_out = scan.skipped;
-    for series in scan.series {
-        if !series.axial().slices_are_axial() {
-            left_out.extend(series.into_skipped("not_axial"));
-            continue;
+    let (axial, tilted): (Vec<_>, Vec<_>) =
+        scan.series.into_iter().partition(|series| series.axial().slices_are_axial());
+    left_out.extend(tilted.into_iter().flat_map(|series| series.into_skipped("not_axial")));
+    if axial.is_empty() {
+        return Err(Error::NoCt { folder, found: "no series has axial slices".to_owned() });
+    }
+    let chosen = match config.preprocess.series {
+        SeriesChoice::All => axial,
+        SeriesChoice::Largest => {
+            let choice = choice::largest(axial);
+            left_out.extend(choice.others.into_iter().flat_map(|series| series.into_skipped(choice::OTHER_SERIES)));
+            choice.taken
         }
-        let label = labels.label(&series.patient).ok_or_else(|| Error::Patient {
-            patient: series.patient.clone(),
-            message: format!("no label in {}; add a row with patient_id and label", labels_file.display()),
-        })?;
+    };
+    for series in chosen {
+        let label = labels.label(&series.patient).ok_or_else(|| no_label(naming, &series.patient, &labels_file))?;
         inputs.series.push(named(series, label, &folder, naming)?);
     }
-    if inputs.series.is_empty() {
-        let found = "no series has axial slices".to_owned();
-        return Err(Error::NoCt { folder, found });
-    }
+    inputs.notes.extend(left_out_series(&left_out));
     for skipped in left_out {
         let patient_id = naming.patient(&skipped.patient).unwrap_or_default();
-        let source = naming.source(&skipped.file.to_string_lossy(), &skipped.patient, &patient_id);
+        let source = naming.source(&skipped.file.to_string_lossy(), &skipped.patient, told(&skipped.names));
         inputs.left_out.push(LeftOut { patient_id, source, reason: skipped.reason });
     }
-    let found: std::collections::BTreeSet<_> = inputs.series.iter().map(|series| series.patient_id.clone()).collect();
+    let found: BTreeSet<_> = inputs.series.iter().map(|series| series.patient_id.clone()).collect();
     let named = labels.names().filter_map(|name| naming.patient(name).ok());
     let without = named.filter(|patient| !found.contains(patient)).count();
     if without > 0 {
-        inputs.notes.push(format!("{without} patients of {} have no CT", labels_file.display()));
+        inputs.notes.push(format!("{without} patients of the labels have no CT"));
     }
     Ok(inputs)
+}
+
+/// The secrets as text, to be hidden.
+fn told(names: &[dicom::Secret]) -> impl Iterator<Item = &str> {
+    names.iter().map(|dicom::Secret(name)| name.as_str())
+}
+
+/// Learns the patients of all files that can be read, so that the error about one that cannot hides them.
+fn learn_all(naming: &mut Naming, folder: &Path) {
+    for file in contract::hash::walk(folder).unwrap_or_default() {
+        if let Some(header) = dicom::headers(folder, &file).unwrap_or_default().first() {
+            naming.learn(&header.patient, told(&header.names));
+        }
+    }
+}
+
+fn no_label(naming: &Naming, raw: &str, labels: &Path) -> Error {
+    let patient = naming.patient(raw).unwrap_or_default();
+    let message = format!(
+        "no label in {}; add a row with patient_id and label (`chumoku-preprocess whois` tells whose pseudonym it is)",
+        labels.display()
+    );
+    Error::Patient { patient, message }
+}
+
+/// A line for what was left out of the input, by reason.
+fn left_out_series(left_out: &[dicom::Skipped]) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    left_out.iter().for_each(|skipped| *counts.entry(skipped.reason).or_default() += 1);
+    let list: Vec<String> = counts.iter().map(|(reason, files)| format!("{files} {reason}")).collect();
+    (!list.is_empty()).then(|| format!("DICOM files left out: {}; excluded.csv lists them", list.join(", ")))
 }
 
 /// A DICOM series under the names of the outputs.
 fn named(series: dicom::Series, label: usize, folder: &Path, naming: &Naming) -> Result<Series, Error> {
     let patient_id = naming.patient(&series.patient)?;
-    let axial = series.axial();
+    let kind = Kind::Dicom(series.axial());
     let file = |(header, depth): (&dicom::Header, Option<f64>)| SliceFile {
         path: folder.join(&header.file),
-        source: naming.source(&header.file.to_string_lossy(), &series.patient, &patient_id),
+        source: naming.source(&header.file.to_string_lossy(), &series.patient, told(&header.names)),
         z_mm: depth.map(|depth| depth as f32),
-        kind: Kind::Dicom(axial),
+        frame: header.frame,
     };
     let slices = series.slices.iter().zip(series.depths()).map(file).collect();
-    let series_id = naming.series(&series.uid);
-    Ok(Series { series_id, label, slices, voxel_mm3: series.voxel_mm3(), patient_id })
+    let (series_id, remarks) = (naming.series(&series.uid), series.remarks.clone());
+    Ok(Series { series_id, label, slices, voxel_mm3: series.voxel_mm3(), patient_id, remarks, kind })
 }
 
 #[cfg(test)]
@@ -243,19 +298,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn raw_ids_leave_the_paths() {
-        assert_eq!(replace_whole("P01/ct_P01/IM0001.dcm", "P01", "x"), "x/ct_x/IM0001.dcm");
-        assert_eq!(replace_whole("1/IM0001.dcm", "1", "x"), "x/IM0001.dcm");
-        assert_eq!(replace_whole("P011/P01.dcm", "P01", "x"), "P011/x.dcm");
-        assert_eq!(replace_whole("11", "1", "x"), "11");
-        assert_eq!(replace_whole("a", "", "x"), "a");
-    }
-
-    #[test]
-    fn kept_ids_must_be_names() {
-        assert!(Naming::Keep.patient("covid-179").is_ok());
-        for raw in ["", "a/b", "..", "a\\b", "a\nb"] {
-            assert!(Naming::Keep.patient(raw).is_err(), "{raw:?}");
-        }
+    fn depths_go_from_feet_to_head_whatever_the_storage() {
+        // By hand: k runs down in steps of 2 mm from 10 mm; i runs up in steps of 3 mm from -5 mm.
+        let down = Affine([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, -2.0, 10.0]]);
+        assert_eq!(depths([4, 4, 3], &down), [6.0, 8.0, 10.0]);
+        let sagittal = Affine([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [3.0, 0.0, 0.0, -5.0]]);
+        assert_eq!(depths([3, 4, 4], &sagittal), [-5.0, -2.0, 1.0]);
     }
 }

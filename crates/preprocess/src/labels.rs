@@ -105,7 +105,7 @@ impl Patients {
         }
         let name = |label: usize| classes.get(label).cloned().unwrap_or_default();
         Err(format!(
-            "patient \"{patient}\" is {label} {} here and {known} {} in row {first}; a patient has one label",
+            "its patient is {label} {} here and {known} {} in row {first}; a patient has one label",
             name(label),
             name(known)
         ))

@@ -1,12 +1,15 @@
 //! CT to lung masks to windowed slices: the first stage, and the one-shot segmentation of a volume.
 //!
-//! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`geometry`] and [`lungs`] are pure functions of arrays;
-//! [`dicom`], [`hounsfield`], [`images`], [`labels`] and [`nifti_io`] read; [`model`] runs the network; [`stage`] and
-//! [`segment`] put them together.
+//! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`geometry`], [`lungs`], [`survey`], [`preflight`] and [`choice`] are pure functions;
+//! [`dicom`], [`hounsfield`], [`images`], [`labels`] and [`nifti_io`] read; [`privacy`] names patients; [`model`] runs the network;
+//! [`stage`] (by way of [`inputs`], [`pipeline`], [`finish`]) and [`segment`] (by way of [`source`]) put them together.
 
+pub mod choice;
 pub mod cleanup;
+mod contain;
 pub mod dicom;
 pub mod error;
+pub mod finish;
 pub mod geometry;
 pub mod hounsfield;
 pub mod images;
@@ -17,13 +20,22 @@ pub mod model;
 pub mod morphology;
 pub mod nifti_io;
 pub mod overlay;
+pub mod pipeline;
+pub mod preflight;
+pub mod privacy;
 pub mod protocol;
+pub mod quality;
 pub mod runs;
 pub mod segment;
+pub mod sheet;
 pub mod slices;
+pub mod source;
 pub mod stage;
+pub mod survey;
+pub mod timing;
 pub mod unet;
 pub mod unet_training;
+pub mod whois;
 pub mod window;
 
 use contract::cli::{self, StageArgs, Start};

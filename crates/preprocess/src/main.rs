@@ -6,7 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use contract::cli::StageArgs;
 use preprocess::segment::SegmentArgs;
 use preprocess::unet_training::TrainUnetArgs;
-use preprocess::{Error, segment, unet_training};
+use preprocess::whois::WhoisArgs;
+use preprocess::{Error, segment, unet_training, whois};
 
 /// CT to Hounsfield units to lung masks to windowed slices.
 #[derive(Debug, Parser)]
@@ -24,12 +25,15 @@ enum Command {
     Segment(SegmentArgs),
     /// Train the lung U-Net on synthetic CT and export it
     TrainUnet(TrainUnetArgs),
+    /// Print whose pseudonym a patient_id of the outputs is
+    Whois(WhoisArgs),
 }
 
 fn run(arguments: Arguments) -> Result<(), Error> {
     match (arguments.command, arguments.stage) {
         (Some(Command::Segment(args)), _) => segment::run(&args),
         (Some(Command::TrainUnet(args)), _) => Ok(unet_training::run(&args)?),
+        (Some(Command::Whois(args)), _) => whois::run(&args),
         (None, Some(args)) => preprocess::run(&args),
         (None, None) => Err(Error::Usage(format!(
             "give --config STUDY.yaml or a command\n\n{}",

@@ -1,28 +1,48 @@
 //! NIfTI-1 volumes: values with their place in the patient, and masks with the geometry of their source.
+//!
+//! Source: the NIfTI-1 header nifti1.h (Data Format Working Group), whose field names are kept. The header is held against the
+//! file's size before voxels are read, so that memory follows what the file has, not what it says.
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
-use ndarray::{Array3, Axis, Ix3};
+use flate2::read::MultiGzDecoder;
+use ndarray::{Array3, ShapeBuilder};
 use nifti::writer::WriterOptions;
-use nifti::{IntoNdArray, NiftiHeader, NiftiObject, ReaderOptions};
+use nifti::{Endianness, NiftiHeader, NiftiType};
 
+use crate::contain;
 use crate::error::Error;
 use crate::geometry::{Affine, cross, dot};
+use crate::hounsfield::AIR_HU;
 
 /// NIFTI_XFORM_SCANNER_ANAT.
 const SCANNER: i16 = 1;
 /// NIFTI_UNITS_MM.
 const MILLIMETRES: u8 = 2;
 
+/// Bytes of the header of NIfTI-1, and where voxels start if nothing stands between.
+const HEADER_BYTES: (usize, u64) = (348, 352);
+/// Bytes of the header of NIfTI-2.
+const HEADER_BYTES_2: i32 = 540;
+/// Most voxels of a volume: 4 GiB of values.
+const MOST_VOXELS: u64 = 1 << 30;
+
+/// Remark: qform and sform differ by more than 1 degree or 1 mm; the sform was taken.
+pub const FORMS_DISAGREE: &str = "qform_and_sform_disagree";
+
 /// A volume read from NIfTI.
 #[derive(Debug)]
 pub struct Volume {
-    /// Values, scaled by slope and intercept, indexed (i, j, k).
+    /// Values, scaled by slope and intercept, indexed (i, j, k); what is not finite is -1024 HU.
     pub values: Array3<f32>,
     /// From indices to the patient.
     pub affine: Affine,
     /// The header, whose geometry a mask takes over.
     pub header: NiftiHeader,
+    /// What is remarkable, such as [`FORMS_DISAGREE`].
+    pub remarks: Vec<&'static str>,
 }
 
 /// True for names that end as NIfTI files do.
@@ -31,46 +51,211 @@ pub fn is_nifti(path: &Path) -> bool {
     name.ends_with(".nii") || name.ends_with(".nii.gz")
 }
 
-/// Reads a NIfTI-1 file of two or three dimensions (further ones of length 1 are fine).
+/// Reads a NIfTI-1 file of two or three dimensions (further ones of length 1 are fine), plain or gzipped: the content decides.
 ///
 /// # Errors
-/// The file is truncated, not NIfTI-1, or holds several volumes.
+/// The file is truncated, not NIfTI-1, of colours or complex numbers, holds several volumes or more than 2^30 voxels, or its
+/// affine is singular.
 pub fn read(path: &Path) -> Result<Volume, Error> {
-    let failed = |error: nifti::NiftiError| Error::file(path, "not a readable NIfTI-1 volume", &error);
-    let object = ReaderOptions::new().read_file(path).map_err(failed)?;
-    let header = object.header().clone();
-    let mut values = object.into_volume().into_ndarray::<f32>().map_err(failed)?;
-    while values.ndim() > 3 && values.shape().last() == Some(&1) {
-        let last = Axis(values.ndim() - 1);
-        values = values.index_axis_move(last, 0);
-    }
-    while values.ndim() < 3 {
-        let next = Axis(values.ndim());
-        values = values.insert_axis(next);
-    }
-    let shape = values.shape().to_vec();
-    let values = values.into_dimensionality::<Ix3>().map_err(|_| Error::File {
+    let unreadable = |source| Error::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    let mut start = Vec::new();
+    file.take(2).read_to_end(&mut start).map_err(unreadable)?;
+    let zipped = start == [0x1F, 0x8B];
+    let plain = BufReader::new(File::open(path).map_err(unreadable)?);
+    let read =
+        if zipped { read_from(BufReader::new(MultiGzDecoder::new(plain)), None) } else { read_from(plain, Some(size)) };
+    read.map_err(|message| Error::File {
         path: path.to_owned(),
-        message: format!("expected one volume, found shape {shape:?}; extract one volume first"),
-    })?;
-    if values.is_empty() {
-        return Err(Error::File { path: path.to_owned(), message: format!("the volume is empty, shape {shape:?}") });
+        message: format!("not a readable NIfTI-1 volume: {message}"),
+    })
+}
+
+/// Reads header and voxels; `size` is the number of bytes if it is known.
+fn read_from(mut source: impl Read, size: Option<u64>) -> Result<Volume, String> {
+    let mut start = [0; HEADER_BYTES.0];
+    source.read_exact(&mut start).map_err(|error| format!("the header cannot be read: {error}"))?;
+    let header = parse_header(&start)?;
+    let shape = shape(&header)?;
+    let count: u64 = shape.iter().map(|length| *length as u64).product();
+    let convert = converter(&header)?;
+    if count > MOST_VOXELS {
+        return Err(format!("{count} voxels, expected {MOST_VOXELS} at most"));
     }
-    Ok(Volume { values, affine: affine(&header), header })
+    // A header says 0 where it leaves the default.
+    let offset = f64::from(header.vox_offset).max(HEADER_BYTES.1 as f64) as u64;
+    let needed = offset.saturating_add(count * convert.bytes as u64);
+    if let Some(size) = size.filter(|size| *size < needed) {
+        return Err(format!("expected {needed} bytes, found {size}; the file is truncated or corrupt"));
+    }
+    let gap = offset - HEADER_BYTES.0 as u64;
+    let passed = std::io::copy(&mut source.by_ref().take(gap), &mut std::io::sink());
+    if passed.map_err(|error| error.to_string())? != gap {
+        return Err("the file ends before its voxels".to_owned());
+    }
+    let expected = usize::try_from(count).map_err(|_| "too many voxels".to_owned())?;
+    let values = convert.values(source, expected, size.is_some())?;
+    let affine = affine(&header);
+    let volume_mm3 = affine.voxel_mm3();
+    if !(volume_mm3.is_finite() && volume_mm3 > 1e-9) {
+        return Err("its affine is singular; correct srow_x to srow_z and the quaternion".to_owned());
+    }
+    let values = Array3::from_shape_vec(shape.f(), values).map_err(|error| error.to_string())?;
+    let remarks = if forms_disagree(&header, shape) { vec![FORMS_DISAGREE] } else { Vec::new() };
+    Ok(Volume { values, affine, header, remarks })
+}
+
+fn parse_header(bytes: &[u8; HEADER_BYTES.0]) -> Result<NiftiHeader, String> {
+    let size = [bytes[0], bytes[1], bytes[2], bytes[3]];
+    let sizes = [i32::from_le_bytes(size), i32::from_be_bytes(size)];
+    if sizes.contains(&HEADER_BYTES_2) {
+        return Err("it is NIfTI-2, which is not supported; convert it to NIfTI-1".to_owned());
+    }
+    if !sizes.contains(&(HEADER_BYTES.0 as i32)) {
+        return Err("the header has another size than 348 bytes".to_owned());
+    }
+    let header = contain::panics(|| NiftiHeader::from_reader(&bytes[..]).map_err(|error| error.to_string()))?;
+    if &header.magic == b"ni1\0" {
+        return Err("it is the header of a .hdr and .img pair; convert it to one .nii file".to_owned());
+    }
+    Ok(header)
+}
+
+/// The lengths of the axes, at least three.
+fn shape(header: &NiftiHeader) -> Result<[usize; 3], String> {
+    let dimensions = usize::from(header.dim[0]);
+    let lengths = header.dim.get(1..=dimensions).filter(|lengths| !lengths.is_empty() && lengths.len() < 8);
+    let lengths = lengths.ok_or_else(|| format!("{dimensions} dimensions, expected 2 or 3"))?;
+    // The standard's lengths are signed.
+    if lengths.iter().any(|length| *length == 0 || *length > i16::MAX.cast_unsigned()) {
+        return Err(format!("the volume is empty or its lengths are negative: {lengths:?}"));
+    }
+    if lengths.iter().skip(3).any(|length| *length > 1) {
+        return Err(format!("expected one volume, found shape {lengths:?}; extract one volume first"));
+    }
+    Ok([0, 1, 2].map(|axis| lengths.get(axis).copied().map_or(1, usize::from)))
+}
+
+/// How stored voxels become values.
+struct Converter {
+    bytes: usize,
+    number: fn(&[u8]) -> f64,
+    swapped: bool,
+    slope: f64,
+    intercept: f64,
+}
+
+/// A number in little endian.
+macro_rules! number {
+    ($kind:ty) => {
+        (size_of::<$kind>(), |bytes| bytes.try_into().map_or(f64::NAN, |bytes| <$kind>::from_le_bytes(bytes) as f64))
+    };
+}
+
+fn converter(header: &NiftiHeader) -> Result<Converter, String> {
+    let unknown = || format!("data type {} is not supported; convert it to 16-bit integers or floats", header.datatype);
+    let (bytes, number): (usize, fn(&[u8]) -> f64) = match header.data_type().map_err(|_| unknown())? {
+        NiftiType::Uint8 => number!(u8),
+        NiftiType::Int8 => number!(i8),
+        NiftiType::Uint16 => number!(u16),
+        NiftiType::Int16 => number!(i16),
+        NiftiType::Uint32 => number!(u32),
+        NiftiType::Int32 => number!(i32),
+        NiftiType::Uint64 => number!(u64),
+        NiftiType::Int64 => number!(i64),
+        NiftiType::Float32 => number!(f32),
+        NiftiType::Float64 => number!(f64),
+        _ => return Err(unknown()),
+    };
+    let (slope, intercept) = (f64::from(header.scl_slope), f64::from(header.scl_inter));
+    // A slope of 0 means that values are not scaled; nibabel takes one that is no number the same way.
+    let (slope, intercept) = if slope == 0.0 || !slope.is_finite() { (1.0, 0.0) } else { (slope, intercept) };
+    if !intercept.is_finite() {
+        return Err("scl_inter is not a number".to_owned());
+    }
+    Ok(Converter { bytes, number, swapped: header.endianness == Endianness::Big, slope, intercept })
+}
+
+impl Converter {
+    /// Reads `count` values; takes the memory at once if they are known to be there.
+    fn values(&self, mut source: impl Read, count: usize, there: bool) -> Result<Vec<f32>, String> {
+        let mut values = Vec::with_capacity(if there { count } else { 0 });
+        let mut buffer = vec![0; self.bytes << 13];
+        while values.len() < count {
+            let part = &mut buffer[..self.bytes * (count - values.len()).min(1 << 13)];
+            source.read_exact(part).map_err(|error| {
+                format!("it ends after {} of {count} voxels ({error}); the file is truncated or corrupt", values.len())
+            })?;
+            for bytes in part.chunks_exact_mut(self.bytes) {
+                if self.swapped {
+                    bytes.reverse();
+                }
+                let value = (self.slope * (self.number)(bytes) + self.intercept) as f32;
+                values.push(if value.is_finite() { value } else { AIR_HU });
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// True if both forms are set and differ by more than 1 degree in an axis, or by more than 1 mm in the place of the first or
+/// the last voxel.
+fn forms_disagree(header: &NiftiHeader, shape: [usize; 3]) -> bool {
+    if header.sform_code <= 0 || header.qform_code <= 0 {
+        return false;
+    }
+    let (sform, qform) = (sform(header), qform(header));
+    let turned = (0..3).any(|axis| {
+        let (a, b) = (sform.step(axis), qform.step(axis));
+        dot(a, b) < (dot(a, a) * dot(b, b)).sqrt() * 1_f64.to_radians().cos()
+    });
+    let place = |form: &Affine, index: [f64; 3]| form.0.map(|row| dot([row[0], row[1], row[2]], index) + row[3]);
+    let apart = |index: [f64; 3]| {
+        let (a, b) = (place(&sform, index), place(&qform, index));
+        let difference = [0, 1, 2].map(|axis| a[axis] - b[axis]);
+        dot(difference, difference) > 1.0
+    };
+    turned || apart([0.0; 3]) || apart(shape.map(|length| length as f64 - 1.0))
+}
+
+fn sform(header: &NiftiHeader) -> Affine {
+    Affine([header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(f64::from)))
+}
+
+/// Shape and affine of a volume, from its header alone.
+///
+/// # Errors
+/// The file is not NIfTI-1, or holds no volume.
+pub fn read_geometry(path: &Path) -> Result<([usize; 3], Affine), Error> {
+    let failed = |error: nifti::NiftiError| Error::file(path, "not a readable NIfTI-1 volume", &error);
+    let header = NiftiHeader::from_file(path).map_err(failed)?;
+    let dim = header.dim().map_err(failed)?;
+    let length = |axis: usize| dim.get(axis).map_or(1, |length| usize::from(*length));
+    Ok(([length(0), length(1), length(2)], affine(&header)))
 }
 
 /// The affine of a header: sform, else qform, else (neither is set) a picture's, as ITK reads such files.
 pub fn affine(header: &NiftiHeader) -> Affine {
     if header.sform_code > 0 {
-        return Affine([header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(f64::from)));
+        sform(header)
+    } else if header.qform_code > 0 {
+        qform(header)
+    } else {
+        Affine::of_picture(spacing(header))
     }
-    let [x, y, z] = [1, 2, 3].map(|axis| match f64::from(header.pixdim[axis]).abs() {
-        length if length > 0.0 => length,
+}
+
+/// Distance of voxels along each axis, mm; 1 where the header has none.
+fn spacing(header: &NiftiHeader) -> [f64; 3] {
+    [1, 2, 3].map(|axis| match f64::from(header.pixdim[axis]).abs() {
+        length if length > 0.0 && length.is_finite() => length,
         _ => 1.0,
-    });
-    if header.qform_code <= 0 {
-        return Affine::of_picture([x, y, z]);
-    }
+    })
+}
+
+fn qform(header: &NiftiHeader) -> Affine {
+    let [x, y, z] = spacing(header);
     let [b, c, d] = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
     let a = (1.0 - (b * b + c * c + d * d)).max(0.0).sqrt();
     // NIfTI-1 standard, method 2; the third column changes sign with qfac.
@@ -141,4 +326,92 @@ pub fn write(path: &Path, mask: &Array3<u8>, reference: &NiftiHeader) -> Result<
         .map_err(|error| failed(std::io::Error::other(error.to_string())))?;
     std::fs::File::open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
     std::fs::rename(&file, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header of 2 x 2 x 2 voxels as bytes, changed by `change`, with `voxels` behind it.
+    fn file(change: impl FnOnce(&mut Vec<u8>), voxels: &[u8]) -> Result<Volume, String> {
+        let mut bytes = vec![0; 352];
+        bytes[..4].copy_from_slice(&348_i32.to_le_bytes());
+        let dims: [i16; 8] = [3, 2, 2, 2, 1, 1, 1, 1];
+        dims.iter().enumerate().for_each(|(at, dim)| bytes[40 + 2 * at..][..2].copy_from_slice(&dim.to_le_bytes()));
+        bytes[70..72].copy_from_slice(&4_i16.to_le_bytes());
+        bytes[72..74].copy_from_slice(&16_i16.to_le_bytes());
+        bytes[108..112].copy_from_slice(&352_f32.to_le_bytes());
+        bytes[344..348].copy_from_slice(b"n+1\0");
+        change(&mut bytes);
+        bytes.extend(voxels);
+        let size = bytes.len() as u64;
+        read_from(&bytes[..], Some(size))
+    }
+
+    fn set(at: usize, value: &[u8]) -> impl FnOnce(&mut Vec<u8>) {
+        move |bytes| bytes[at..at + value.len()].copy_from_slice(value)
+    }
+
+    #[test]
+    fn scaling_follows_the_standard() {
+        let voxels = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let first = |change: &dyn Fn(&mut Vec<u8>)| file(change, &voxels).expect("a volume").values[[0, 0, 0]];
+        let scaled = |slope: f32, intercept: f32| {
+            first(&|bytes| {
+                bytes[112..116].copy_from_slice(&slope.to_le_bytes());
+                bytes[116..120].copy_from_slice(&intercept.to_le_bytes());
+            })
+        };
+        // nifti1.h: a slope of 0 is none. nibabel 5.4.2 reads the same four values.
+        assert_eq!(
+            [scaled(2.0, -10.0), scaled(0.0, -10.0), scaled(f32::NAN, 5.0), scaled(1.0, 0.0)],
+            [-4.0, 3.0, 3.0, 3.0]
+        );
+        let four = file(set(40, &[4, 0]), &voxels).expect("four dimensions, the last of length 1");
+        assert_eq!(four.values.dim(), (2, 2, 2));
+    }
+
+    #[test]
+    fn what_is_not_finite_is_air() {
+        let change = |bytes: &mut Vec<u8>| {
+            bytes[70..72].copy_from_slice(&16_i16.to_le_bytes());
+            bytes[72..74].copy_from_slice(&32_i16.to_le_bytes());
+        };
+        let voxels: Vec<u8> = [f32::NAN, f32::INFINITY, 7.0, 0.0, 0.0, 0.0, 0.0, 0.0].map(f32::to_le_bytes).concat();
+        let volume = file(change, &voxels).expect("a volume");
+        assert_eq!(
+            [volume.values[[0, 0, 0]], volume.values[[1, 0, 0]], volume.values[[0, 1, 0]]],
+            [AIR_HU, AIR_HU, 7.0]
+        );
+    }
+
+    #[test]
+    fn a_header_that_lies_is_refused() {
+        let huge = [3, 0, 0xFF, 0x7F, 0xFF, 0x7F, 0xFF, 0x7F];
+        for (change, text) in [
+            (set(40, &huge[..]), "voxels, expected"),
+            (set(42, &[0, 4]), "the file is truncated"),
+            (set(42, &[0, 0]), "empty"),
+            (set(40, &[4, 0, 1, 0, 1, 0, 1, 0, 2, 0]), "extract one volume"),
+            (set(70, &[128, 0]), "data type 128"),
+            (set(0, &540_i32.to_le_bytes()[..]), "NIfTI-2"),
+            (set(344, b"ni1\0"), ".hdr and .img pair"),
+            (set(254, &[1, 0]), "singular"),
+        ] {
+            let error = file(change, &[0; 16]).expect_err(text);
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn disagreeing_forms_are_remarked_and_the_sform_is_taken() {
+        const SHAPE: [usize; 3] = [10, 12, 7];
+        let agreed = header(&Affine([[0.7, 0.0, 0.0, -3.0], [0.0, 0.8, 0.0, 5.0], [0.0, 0.0, 2.5, 11.0]]));
+        assert!(!forms_disagree(&agreed, SHAPE));
+        let shifted = NiftiHeader { quatern_x: agreed.quatern_x + 1.5, ..agreed.clone() };
+        assert!(forms_disagree(&shifted, SHAPE) && affine(&shifted) == affine(&agreed));
+        // A rotation of 2 degrees about z: d = sin 1 degree.
+        assert!(forms_disagree(&NiftiHeader { quatern_d: 0.01745, ..agreed.clone() }, [1; 3]));
+        assert!(!forms_disagree(&NiftiHeader { qform_code: 0, quatern_x: 99.0, ..agreed }, SHAPE));
+    }
 }

@@ -21,7 +21,11 @@ const LEFT: [u8; 3] = [230, 159, 0];
 
 /// Draws a mask of values 0, 1, 2 over a slice in HU of the same shape.
 pub fn draw(hu: &Array2<f32>, mask: &Array2<u8>) -> RgbImage {
-    let grey = window::window(hu, WINDOW_HU);
+    draw_grey(&window::window(hu, WINDOW_HU), mask)
+}
+
+/// The same over a slice that has its window already.
+pub fn draw_grey(grey: &Array2<u8>, mask: &Array2<u8>) -> RgbImage {
     let (rows, columns) = grey.dim();
     RgbImage::from_fn(columns as u32, rows as u32, |x, y| {
         let at = (y as usize, x as usize);
@@ -49,11 +53,17 @@ fn is_outline(mask: &Array2<u8>, (row, column): (usize, usize)) -> bool {
 /// # Errors
 /// The file cannot be written.
 pub fn write(path: &Path, hu: &Array2<f32>, mask: &Array2<u8>) -> Result<(), Error> {
+    write_png(path, &draw(hu, mask))
+}
+
+/// Writes a picture as PNG, whole or not at all.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_png(path: &Path, picture: &RgbImage) -> Result<(), Error> {
     let failed = |source| Error::Write { path: path.to_owned(), source };
     let mut bytes = std::io::Cursor::new(Vec::new());
-    draw(hu, mask)
-        .write_to(&mut bytes, ImageFormat::Png)
-        .map_err(|error| failed(std::io::Error::other(error.to_string())))?;
+    picture.write_to(&mut bytes, ImageFormat::Png).map_err(|error| failed(std::io::Error::other(error.to_string())))?;
     contract::atomic::write(path, bytes.get_ref()).map_err(failed)
 }
 

@@ -1,22 +1,27 @@
 //! The one-shot mask of a volume: a DICOM folder, a DICOM file, a NIfTI or an image in, a NIfTI mask out.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use contract::interrupt;
 use contract::progress::{Mode, Progress};
-use ndarray::{Array2, Array3, ArrayView2, Axis, stack};
-use nifti::NiftiHeader;
+use ndarray::{Array2, Array3, Axis};
+use rayon::prelude::*;
 
 use crate::error::Error;
-use crate::geometry::Affine;
 use crate::lungs::{self, Frame};
 use crate::model::{self, LungModel, Trust};
-use crate::{dicom, hounsfield, images, nifti_io, overlay, protocol};
-
-/// HU that black and white mean in an image file: the lung window, as in `pipelines/defaults.yaml`.
-const IMAGE_HU: (f64, f64) = (-1350.0, 150.0);
+use crate::preflight::{self, Scope};
+use crate::source::{Request, Source};
+use crate::survey::Survey;
+use crate::timing::{Part, Timing};
+use crate::{nifti_io, overlay, protocol};
 
 /// Slices of one forward pass.
-const BATCH: usize = 8;
+const BATCH: usize = 4;
+
+/// Slices read and prepared together, a few batches.
+const CHUNK: usize = 16;
 
 /// Arguments of `segment`.
 #[derive(Debug, clap::Args)]
@@ -31,25 +36,30 @@ pub struct SegmentArgs {
     /// SHA-256 of the model, required for any but the shipped one
     #[arg(long, value_name = "HEX")]
     pub model_sha256: Option<String>,
+    /// Of several series in a folder take this one: SeriesInstanceUID or SeriesNumber
+    #[arg(long, value_name = "UID|NUMBER")]
+    pub series: Option<String>,
+    /// HU that black and white mean in an image file
+    #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], default_values_t = [-1350.0, 150.0], allow_negative_numbers = true)]
+    pub image_hu: Vec<f64>,
+    /// Do not stop at values that cannot be HU
+    #[arg(long)]
+    pub no_check_units: bool,
+    /// Do not stop at a volume that looks flipped
+    #[arg(long)]
+    pub no_check_orientation: bool,
     /// Also write a PNG of each slice with its mask to this folder
     #[arg(long, value_name = "DIR")]
     pub overlay: Option<PathBuf>,
     /// CPU threads; 0 is all cores
     #[arg(long, default_value_t = 0)]
     pub threads: u32,
+    /// Say on stderr how many seconds each part took
+    #[arg(long)]
+    pub timing: bool,
     /// How progress is shown on stderr
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: Mode,
-}
-
-/// A volume and where it is in the patient.
-struct Source {
-    /// Values in HU, indexed (i, j, k).
-    hu: Array3<f32>,
-    affine: Affine,
-    header: NiftiHeader,
-    /// False for images, whose pixels have no size.
-    has_size: bool,
 }
 
 /// Segments one volume, and prints the volume of each lung.
@@ -62,100 +72,147 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
         let name = args.output.display();
         return Err(Error::Usage(format!("the output must end in .nii or .nii.gz, got {name}")));
     }
-    tch::set_num_threads(i32::try_from(model::threads(args.threads)).unwrap_or(1));
-    let model = LungModel::load(&args.model, Trust::Command(args.model_sha256.as_deref()))?;
-    let source = read(&args.input)?;
-    let slices = source.affine.axial().turn(&source.hu);
-    let masks = segment(&model, &slices, &source.affine)?;
+    let [low, high] = args.image_hu[..] else { unreachable!("clap takes two values") };
+    if low >= high {
+        return Err(Error::Usage(format!("--image-hu: expected LOW < HIGH, got {low} {high}")));
+    }
+    let threads = model::threads(args.threads);
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
+    let timing = Timing::start();
+    let model =
+        timing.of(Part::Model, || LungModel::load(&args.model, Trust::Command(args.model_sha256.as_deref())))?;
+    let request = Request { input: &args.input, series: args.series.as_deref(), image_hu: (low, high) };
+    let source = timing.of(Part::Read, || Source::open(&request))?;
+    let failed = |error: rayon::ThreadPoolBuildError| Error::Usage(format!("cannot start {threads} threads: {error}"));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
+    let (labels, slices) = label(&model, &source, &pool, &timing)?;
+    drop(model);
+    check_units(args, &source, &slices)?;
+    let frames: Vec<Frame> = slices.iter().map(|slice| slice.frame.clone()).collect();
+    let masks = timing.of(Part::Clean, || pool.install(|| lungs::masks(&labels, &frames)));
+    drop(labels);
+    check_orientation(args, &source, &slices, &masks)?;
     if let Some(folder) = &args.overlay {
-        draw(folder, &slices, &masks)?;
+        draw(folder, &source, &masks, &pool)?;
     }
-    let views: Vec<ArrayView2<u8>> = masks.iter().map(|mask| mask.view()).collect();
-    let stacked = stack(Axis(0), &views).expect("all slices of a volume have one shape");
-    nifti_io::write(&args.output, &source.affine.axial().turn_back(&stacked), &source.header)?;
+    timing.of(Part::Write, || write(&args.output, &source, &masks))?;
     report(&masks, &source);
+    if args.timing {
+        eprintln!("{timing}");
+    }
     Ok(())
 }
 
-/// Masks of axial slices, (slice, row, column) in HU.
-fn segment(model: &LungModel, slices: &Array3<f32>, affine: &Affine) -> Result<Vec<Array2<u8>>, Error> {
-    let axial = affine.axial();
-    let step = affine.step(axial.slice_axis());
-    let step_mm = step.iter().map(|part| part * part).sum::<f64>().sqrt();
-    let (mut inputs, mut frames) = (Vec::new(), Vec::new());
-    for (index, slice) in slices.outer_iter().enumerate() {
-        let slice = slice.mapv(|hu| if hu.is_finite() { hu } else { hounsfield::AIR_HU });
-        let (input, crop) = protocol::prepare(&slice);
-        inputs.push(input);
-        frames.push(Frame { crop, shape: slice.dim(), z_mm: Some((index as f64 * step_mm) as f32) });
-    }
-    let progress = Progress::new("segment", "slices", inputs.len() as u64);
-    let labels = model.labels(&inputs, BATCH, |done| progress.advance(done as u64))?;
+/// What is kept of a slice while the network works.
+struct Kept {
+    frame: Frame,
+    survey: Survey,
+}
+
+/// A chunk on its way to the network.
+type Chunk = (Vec<Array2<f32>>, Vec<Kept>);
+
+/// The network's labels of all slices, (256, 256) each; slices are read while it works.
+fn label(
+    model: &LungModel,
+    source: &Source,
+    pool: &rayon::ThreadPool,
+    timing: &Timing,
+) -> Result<(Vec<Array2<u8>>, Vec<Kept>), Error> {
+    let progress = Progress::new("segment", "slices", source.count() as u64);
+    let result = std::thread::scope(|scope| {
+        let (to, from) = sync_channel(1);
+        scope.spawn(move || read_ahead(source, pool, timing, &to));
+        network(model, from, timing, &progress)
+    });
     progress.finish();
-    Ok(lungs::masks(&labels, &frames))
+    result
 }
 
-fn read(input: &Path) -> Result<Source, Error> {
-    let unreadable = |source| Error::Read { path: input.to_owned(), source };
-    let kind = std::fs::metadata(input).map_err(unreadable)?;
-    if kind.is_dir() {
-        return read_folder(input);
+fn network(
+    model: &LungModel,
+    from: Receiver<Result<Chunk, Error>>,
+    timing: &Timing,
+    progress: &Progress,
+) -> Result<(Vec<Array2<u8>>, Vec<Kept>), Error> {
+    let (mut labels, mut kept) = (Vec::new(), Vec::new());
+    for chunk in from {
+        let (inputs, slices) = chunk?;
+        let found = timing.of(Part::Network, || model.labels(&inputs, BATCH, |done| progress.advance(done as u64)))?;
+        labels.extend(found);
+        kept.extend(slices);
     }
-    if nifti_io::is_nifti(input) {
-        let volume = nifti_io::read(input)?;
-        return Ok(Source { hu: volume.values, affine: volume.affine, header: volume.header, has_size: true });
-    }
-    if dicom::is_dicom(input).map_err(unreadable)? {
-        let (folder, file) = (input.parent().unwrap_or(Path::new("")), input.file_name().unwrap_or_default());
-        let header = dicom::header(folder, Path::new(file))?;
-        if let Some(reason) = header.refusal() {
-            return Err(Error::NoCt { folder: input.to_owned(), found: format!("the file is {reason}") });
-        }
-        let series = dicom::Series { patient: String::new(), uid: String::new(), slices: vec![header] };
-        return read_series(folder, &series);
-    }
-    let picture = images::read(input, IMAGE_HU)?;
-    let affine = Affine::of_picture([1.0; 3]);
-    let hu = picture.reversed_axes().insert_axis(Axis(2)).as_standard_layout().into_owned();
-    Ok(Source { hu, affine, header: nifti_io::header(&affine), has_size: false })
+    Ok((labels, kept))
 }
 
-/// Takes the series with the most slices and names the others.
-fn read_folder(folder: &Path) -> Result<Source, Error> {
-    let mut found = dicom::scan(folder)?.series;
-    // Stable: of equal ones the first by patient and UID.
-    found.sort_by_key(|series| std::cmp::Reverse(series.slices.len()));
-    if found.len() > 1 {
-        eprintln!("note: {} holds {} series; taking the largest", folder.display(), found.len());
-        for (index, series) in found.iter().enumerate() {
-            let (mark, count) = (if index == 0 { "taken" } else { "other" }, series.slices.len());
-            eprintln!("note:   {mark}: series {} with {count} slices", series.uid);
+fn read_ahead(source: &Source, pool: &rayon::ThreadPool, timing: &Timing, to: &SyncSender<Result<Chunk, Error>>) {
+    for start in (0..source.count()).step_by(CHUNK) {
+        let chunk = pool.install(|| read_chunk(source, start..(start + CHUNK).min(source.count()), timing));
+        let failed = chunk.is_err();
+        if to.send(chunk).is_err() || failed {
+            return;
         }
     }
-    read_series(folder, &found[0])
 }
 
-fn read_series(folder: &Path, series: &dicom::Series) -> Result<Source, Error> {
-    use rayon::prelude::*;
+fn read_chunk(source: &Source, range: std::ops::Range<usize>, timing: &Timing) -> Result<Chunk, Error> {
+    if interrupt::requested() {
+        return Err(Error::Interrupted);
+    }
     let slices: Vec<Result<Array2<f32>, Error>> =
-        series.slices.par_iter().map(|slice| hounsfield::read(&folder.join(&slice.file))).collect();
+        timing.of(Part::Read, || range.into_par_iter().map(|index| source.slice(index)).collect());
     let slices = slices.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let views: Vec<ArrayView2<f32>> = slices.iter().map(|slice| slice.view()).collect();
-    let stacked = stack(Axis(0), &views).map_err(|_| Error::File {
-        path: folder.to_owned(),
-        message: "the decoded slices of the series differ in size".to_owned(),
-    })?;
-    let affine = series.affine();
-    // (k, j, i) to (i, j, k).
-    let hu = stacked.reversed_axes();
-    Ok(Source { hu, affine, header: nifti_io::header(&affine), has_size: series.voxel_mm3().is_some() })
+    let prepare = |hu: Array2<f32>| {
+        let (input, crop) = protocol::prepare(&hu);
+        // Without positions a volume is cleaned up as a whole, whatever its gaps, as lungmask does.
+        let frame = Frame { crop, shape: hu.dim(), z_mm: None };
+        (input, Kept { frame, survey: Survey::new(&hu) })
+    };
+    Ok(timing.of(Part::Prepare, || slices.into_par_iter().map(prepare).unzip()))
 }
 
-fn draw(folder: &Path, slices: &Array3<f32>, masks: &[Array2<u8>]) -> Result<(), Error> {
-    for (index, (slice, mask)) in slices.outer_iter().zip(masks).enumerate() {
-        overlay::write(&folder.join(format!("slice-{index:04}.png")), &slice.to_owned(), mask)?;
+fn check_units(args: &SegmentArgs, source: &Source, slices: &[Kept]) -> Result<(), Error> {
+    // An image has the values that were declared for it.
+    if args.no_check_units || !source.has_size {
+        return Ok(());
     }
-    Ok(())
+    match preflight::units(slices.iter().map(|slice| &slice.survey)) {
+        None => Ok(()),
+        Some(finding) => {
+            let what = args.input.display().to_string();
+            Err(Error::Suspect { what, finding, advice: "give --no-check-units" })
+        }
+    }
+}
+
+fn check_orientation(args: &SegmentArgs, source: &Source, slices: &[Kept], masks: &[Array2<u8>]) -> Result<(), Error> {
+    if args.no_check_orientation || !source.has_size {
+        return Ok(());
+    }
+    let clues = preflight::clues(slices.iter().map(|slice| &slice.survey).zip(masks));
+    match preflight::orientation(&clues, Scope::Series) {
+        None => Ok(()),
+        Some(finding) => {
+            let what = args.input.display().to_string();
+            Err(Error::Suspect { what, finding, advice: "give --no-check-orientation" })
+        }
+    }
+}
+
+fn write(path: &Path, source: &Source, masks: &[Array2<u8>]) -> Result<(), Error> {
+    let mut volume = Array3::zeros(source.shape);
+    let axial = source.affine.axial();
+    for (mut slice, mask) in axial.view_mut(&mut volume).axis_iter_mut(Axis(0)).zip(masks) {
+        slice.assign(mask);
+    }
+    nifti_io::write(path, &volume, &source.header)
+}
+
+fn draw(folder: &Path, source: &Source, masks: &[Array2<u8>], pool: &rayon::ThreadPool) -> Result<(), Error> {
+    let one = |(index, mask): (usize, &Array2<u8>)| {
+        overlay::write(&folder.join(format!("slice-{index:04}.png")), &source.slice(index)?, mask)
+    };
+    pool.install(|| masks.par_iter().enumerate().map(one).collect())
 }
 
 /// Prints the volume of each lung, in pixels where pixels have no size.

@@ -57,25 +57,6 @@ pub struct Excluded {
     pub reason: &'static str,
 }
 
-/// What is known of a series after segmentation.
-#[derive(Debug, Clone)]
-pub struct Quality {
-    /// The patient.
-    pub patient_id: String,
-    /// The series.
-    pub series_id: String,
-    /// Class index.
-    pub label: usize,
-    /// Slices read.
-    pub slices: usize,
-    /// Slices written.
-    pub kept: usize,
-    /// Volume of right and left lung, ml, if the spacing is known.
-    pub lungs_ml: Option<[f64; 2]>,
-    /// How many slices have each flag: empty_mask, one_lung, touches_border.
-    pub flags: [usize; 3],
-}
-
 /// Writes `slices.parquet`, a row group a batch.
 pub struct SliceTable {
     writer: TableWriter,
@@ -169,46 +150,23 @@ pub fn write_excluded(path: &Path, mut excluded: Vec<Excluded>) -> Result<(), Er
         let fraction = row.lung_fraction.map_or_else(String::new, |fraction| fraction.to_string());
         [row.slice_id.unwrap_or_default(), row.patient_id, row.source, fraction, row.reason.to_owned()]
     };
-    write_csv(path, header, excluded.into_iter().map(record))
+    write_csv(path, &header, excluded.into_iter().map(record))
 }
 
-/// Writes the CSV of what is known of each series.
+/// Writes a CSV, whole or not at all.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_quality(path: &Path, series: &[Quality]) -> Result<(), Error> {
-    use contract::schema::flag;
-    let header = [
-        column::PATIENT_ID,
-        column::SERIES_ID,
-        column::LABEL,
-        "slices",
-        "kept",
-        "right_ml",
-        "left_ml",
-        flag::EMPTY_MASK,
-        flag::ONE_LUNG,
-        flag::TOUCHES_BORDER,
-    ];
-    let record = |row: &Quality| {
-        let [right, left] = row.lungs_ml.map_or_else(Default::default, |sides| sides.map(|ml| format!("{ml:.1}")));
-        let [empty, one, border] = row.flags.map(|count| count.to_string());
-        let (slices, kept, label) = (row.slices.to_string(), row.kept.to_string(), row.label.to_string());
-        [row.patient_id.clone(), row.series_id.clone(), label, slices, kept, right, left, empty, one, border]
-    };
-    write_csv(path, header, series.iter().map(record))
-}
-
-fn write_csv<const N: usize>(
+pub fn write_csv<R: IntoIterator<Item = String>>(
     path: &Path,
-    header: [&str; N],
-    records: impl Iterator<Item = [String; N]>,
+    header: &[&str],
+    records: impl Iterator<Item = R>,
 ) -> Result<(), Error> {
     let failed = |source: std::io::Error| Error::Write { path: path.to_owned(), source };
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header).map_err(|error| failed(error.into()))?;
     for record in records {
-        writer.write_record(record).map_err(|error| failed(error.into()))?;
+        writer.write_record(record.into_iter().collect::<Vec<_>>()).map_err(|error| failed(error.into()))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(error.into_error()))?;
     contract::atomic::write(path, &bytes).map_err(failed)

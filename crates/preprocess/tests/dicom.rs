@@ -72,6 +72,39 @@ fn a_series_keeps_its_largest_stack() {
     assert_eq!(scan.skipped[0].reason, "other_stack_of_series");
 }
 
+fn stack(places: impl IntoIterator<Item = (f64, [f64; 2])>) -> dicom::Scan {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (index, (z, corner)) in (1..).zip(places) {
+        let mut slice = Slice::new("P", "1.2", index, z);
+        slice.corner = corner;
+        slice.write(&folder.path().join(format!("{index:02}")));
+    }
+    scan(folder.path())
+}
+
+#[test]
+fn remarks_tell_of_gaps_uneven_steps_and_tilt() {
+    let straight = |places: &[f64]| stack(places.iter().map(|z| (*z, [-64.0, -48.0]))).series[0].remarks.clone();
+    assert!(straight(&[0.0, 5.0, 10.0, 15.0]).is_empty());
+    assert!(straight(&[0.0, 5.01, 9.99, 15.0]).is_empty());
+    assert_eq!(straight(&[0.0, 5.0, 10.0, 20.0, 25.0]), [dicom::MISSING_SLICES]);
+    assert_eq!(straight(&[0.0, 5.0, 10.0, 16.0, 21.0]), [dicom::UNEVEN_SLICES]);
+    assert_eq!(straight(&[0.0, 5.0, 10.0, 13.0, 23.0]), [dicom::MISSING_SLICES, dicom::UNEVEN_SLICES]);
+    // By hand: 5 mm up and 5 tan(a) mm to the back, a = 0.9 and 1.1 degrees.
+    let tilted =
+        |back: f64| stack((0..4).map(|index| (5.0 * f64::from(index), [-64.0, -48.0 + back * f64::from(index)])));
+    assert!(tilted(0.0786).series[0].remarks.is_empty());
+    assert_eq!(tilted(0.0960).series[0].remarks, [dicom::GANTRY_TILT]);
+}
+
+#[test]
+fn of_slices_at_one_place_the_first_is_kept() {
+    let scan = stack([0.0, 5.0, 5.004, 10.0, 10.2, 5.0].map(|z| (z, [-64.0, -48.0])));
+    assert_eq!(files(&scan.series[0]), ["01", "02", "04", "05"]);
+    let skipped: Vec<_> = scan.skipped.iter().map(|skipped| (skipped.file.to_str(), skipped.reason)).collect();
+    assert_eq!(skipped, [(Some("06"), "duplicate_position"), (Some("03"), "duplicate_position")]);
+}
+
 #[test]
 fn pixels_become_hu_with_padding_as_air() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -80,7 +113,7 @@ fn pixels_become_hu_with_padding_as_air() {
     slice.high_bit = false;
     let path = folder.path().join("a.dcm");
     slice.write(&path);
-    let hu = hounsfield::read(&path).expect("a slice");
+    let hu = hounsfield::read(&path, None).expect("a slice");
     // Below -1024 HU, and the padding in the corner, is air; the rest comes back exactly.
     assert!(hu.row(0).iter().all(|value| *value == -1024.0));
     assert_eq!(hu.slice(s![1.., ..]), slice.hu.slice(s![1.., ..]));
@@ -96,7 +129,7 @@ fn real_slices_are_in_range_if_they_are_here() {
     let scan = scan(&folder);
     assert_eq!(scan.series.len() + scan.skipped.len(), 20);
     for slice in scan.series.iter().flat_map(|series| &series.slices) {
-        let hu = hounsfield::read(&folder.join(&slice.file)).expect("a slice");
+        let hu = hounsfield::read(&folder.join(&slice.file), slice.frame).expect("a slice");
         let (least, most) =
             hu.iter().fold((0.0_f32, 0.0_f32), |(low, high), value| (low.min(*value), high.max(*value)));
         assert!(

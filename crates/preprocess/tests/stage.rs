@@ -207,7 +207,7 @@ fn bad_manifests_are_refused() {
         ("path,label\ngrey.png,0\n", &["m.csv, row 1", "\"patient_id\" is missing (found: path, label)"]),
         ("path,patient_id,label\n", &["m.csv", "found none"]),
         ("path,patient_id,label\ngrey.png,a,0\ngone.png,b,1\n", &["row 3", "no file", "gone.png"]),
-        ("path,patient_id,label\ngrey.png,a,0\ndeep.png,a,1\n", &["row 3", "patient \"a\"", "one label"]),
+        ("path,patient_id,label\ngrey.png,a,0\ndeep.png,a,1\n", &["row 3", "its patient is 1 covid here", "one label"]),
         ("path,patient_id,label\ngrey.png,a,flu\n", &["row 2", "\"flu\" is not a class", "0 common, 1 covid"]),
         ("path,patient_id,label\ngrey.png,a,0\ngrey.png,a,0\n", &["row 3", "row 2 already"]),
         ("path,patient_id,label\ntext.png,a,0\n", &["row 2", "text.png", "not a readable PNG or JPEG"]),
@@ -236,7 +236,7 @@ fn bad_dicom_folders_are_refused() {
         std::fs::write(&path, &whole).expect("the slice again");
     }
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\n");
-    study.fails(4, &["patient \"B\"", "no label", "labels.csv"]);
+    study.fails(4, &["patient B", "no label", "labels.csv"]);
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\nB,1\nA,1\n");
     study.fails(4, &["labels.csv, row 4", "one label"]);
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\nB,2\n");
@@ -278,10 +278,31 @@ fn bad_models_are_refused() {
 fn a_study_without_lungs_fails_the_audit() {
     let study = Study::new();
     let mut slice = Slice::new("A", "1.2.1", 1, 0.0);
-    slice.hu.fill(-1000.0);
+    // Tissue all over and air in the middle, of the network's own size: no edge that resizing could blur to the density of lung.
+    let air = |(row, column): (usize, usize)| row.abs_diff(128) < 20 && column.abs_diff(128) < 20;
+    slice.hu = ndarray::Array2::from_shape_fn((256, 256), |at| if air(at) { -1000.0 } else { 40.0 });
     slice.write(&study.path("data/t/0_raw/A/1.dcm"));
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\n");
     study.fails(5, &["nothing left of 1 slices", "empty in 1"]);
+    // Beside a series with lungs it is the one series that is wrong.
+    Slice::new("B", "1.2.2", 1, 0.0).write(&study.path("data/t/0_raw/B/1.dcm"));
+    study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\nB,1\n");
+    study.fails(5, &["1 series without any lung", "of patient A", "preprocess.allow_empty_series: true"]);
+    let outcome = study.run(&["--set", "preprocess.allow_empty_series=true"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let quality = std::fs::read_to_string(study.path("data/t/1_masks/qa.csv")).expect("a table");
+    let rows: Vec<Vec<&str>> = quality.lines().map(|line| line.split(',').collect()).collect();
+    let known = ["patient_id", "series_id", "label", "slices", "kept", "right_ml", "left_ml", "empty_mask", "one_lung"];
+    assert_eq!(rows[0][..9], known);
+    // A voxel has 1.5 x 2 x 5 mm; the ellipses are pi a b of 128 x 96 pixels: 72.3 and 50.1 ml but for the pixels' corners.
+    let ml = |column: usize| rows[2][column].parse::<f64>().expect("a volume");
+    assert!(
+        (rows[1][0], rows[1][4], rows[1][7]) == ("A", "0", "1")
+            && (rows[2][0], rows[2][4], rows[2][7]) == ("B", "1", "0")
+    );
+    let ellipse = |width: f64| std::f64::consts::PI * width * 128.0 * 0.2 * 96.0 * 15.0 / 1000.0;
+    assert!((ml(5) / ellipse(0.13) - 1.0).abs() < 0.02 && (ml(6) / ellipse(0.09) - 1.0).abs() < 0.02, "{quality}");
+    assert!(study.path("data/t/1_masks/sheets/sheet-0001.png").is_file());
 }
 
 #[test]

@@ -260,6 +260,7 @@ fn data(study: &Study) -> Markup {
                 p { "Preprocessing left out " (excluded) " slices or series:" }
                 ul { @for (reason, count) in &study.excluded { li { (count) ": " (reason) } } }
             }
+            p { "The lung masks of all series are on the contact sheets in the folder sheets beside this page." }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use contract::cli::{Start, run_task};
 use contract::config::Config;
-use contract::layout::{EXCLUDED, LOG, Layout, PREDICTIONS};
+use contract::layout::{EXCLUDED, LOG, Layout, PREDICTIONS, SHEETS};
 use contract::progress::Progress;
 use contract::{atomic, interrupt, plan};
 
@@ -78,6 +78,7 @@ pub fn run(config: &Config, force: bool) -> Result<Option<String>, Error> {
     run_task(&task, force, Start::Fresh, |folder| {
         let study = read_study(config, folds)?;
         write(folder.path(), &study)?;
+        copy_sheets(&Layout::new(config).sheets(), &folder.path().join(SHEETS))?;
         text = Some(stdout(&study, &task.output));
         Ok::<_, Error>(BTreeMap::new())
     })?;
@@ -342,6 +343,18 @@ pub fn metrics_json(assessment: &Assessment) -> String {
 }
 
 /// Fills the folder of the report.
+/// Copies the contact sheets, so that a report shows its masks wherever it goes.
+fn copy_sheets(from: &Path, to: &Path) -> Result<(), Error> {
+    let unread = |source| Error::Open { path: from.to_owned(), source, advice: "run preprocess again" };
+    for entry in std::fs::read_dir(from).map_err(unread)? {
+        let entry = entry.map_err(unread)?;
+        let bytes = std::fs::read(entry.path()).map_err(unread)?;
+        let path = to.join(entry.file_name());
+        atomic::write(&path, &bytes).map_err(|source| Error::Write { path, source })?;
+    }
+    Ok(())
+}
+
 fn write(folder: &Path, study: &Study) -> Result<(), Error> {
     let put = |name: &str, text: &str| {
         let path = folder.join(name);

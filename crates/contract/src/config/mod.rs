@@ -171,6 +171,14 @@ pub struct Preprocess {
     pub batch_size: u32,
     /// Least share of lung pixels.
     pub min_lung_fraction: f64,
+    /// Which of several series in one study of a patient count.
+    pub series: SeriesChoice,
+    /// Whether values that cannot be HU are an error.
+    pub check_units: bool,
+    /// Whether a series that looks flipped is an error.
+    pub check_orientation: bool,
+    /// Whether a series without any lung is left out rather than an error.
+    pub allow_empty_series: bool,
     /// How patient ids are treated.
     pub pseudonyms: Pseudonyms,
     /// CPU threads; 0 all.
@@ -183,6 +191,16 @@ impl Preprocess {
         let half = self.window_width_hu / 2.0;
         (self.window_center_hu - half, self.window_center_hu + half)
     }
+}
+
+/// Which of several series in one study of a patient count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeriesChoice {
+    /// The one with the most slices.
+    Largest,
+    /// Every one.
+    All,
 }
 
 /// How patient ids are treated.

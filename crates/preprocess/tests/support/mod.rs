@@ -97,6 +97,13 @@ pub struct Slice {
     pub orientation: &'static str,
     pub modality: &'static str,
     pub image_type: &'static str,
+    pub series_number: Option<u32>,
+    pub name: &'static str,
+    pub birth_date: &'static str,
+    /// NumberOfFrames.
+    pub frames: Option<&'static str>,
+    /// ImagePositionPatient but for z.
+    pub corner: [f64; 2],
 }
 
 impl Slice {
@@ -112,6 +119,11 @@ impl Slice {
             orientation: "1\\0\\0\\0\\1\\0",
             modality: "CT",
             image_type: "ORIGINAL\\PRIMARY\\AXIAL",
+            series_number: None,
+            name: "Doe^Jane",
+            birth_date: "19700101",
+            frames: None,
+            corner: [-64.0, -48.0],
         }
     }
 
@@ -130,14 +142,25 @@ impl Slice {
         put(tags::SOP_INSTANCE_UID, VR::UI, uid.as_str().into());
         put(tags::SERIES_INSTANCE_UID, VR::UI, self.series.into());
         put(tags::PATIENT_ID, VR::LO, self.patient.into());
-        put(tags::PATIENT_NAME, VR::PN, "Doe^Jane".into());
+        put(tags::PATIENT_NAME, VR::PN, self.name.into());
+        put(tags::PATIENT_BIRTH_DATE, VR::DA, self.birth_date.into());
+        if let Some(number) = self.series_number {
+            put(tags::SERIES_NUMBER, VR::IS, number.to_string().as_str().into());
+        }
         put(tags::MODALITY, VR::CS, self.modality.into());
         put(tags::IMAGE_TYPE, VR::CS, self.image_type.into());
         put(tags::INSTANCE_NUMBER, VR::IS, self.instance.to_string().as_str().into());
         if self.position {
-            put(tags::IMAGE_POSITION_PATIENT, VR::DS, format!("-64\\-48\\{}", self.z).as_str().into());
+            put(
+                tags::IMAGE_POSITION_PATIENT,
+                VR::DS,
+                format!("{}\\{}\\{}", self.corner[0], self.corner[1], self.z).as_str().into(),
+            );
         }
         put(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, self.orientation.into());
+        if let Some(frames) = self.frames {
+            put(tags::NUMBER_OF_FRAMES, VR::IS, frames.into());
+        }
         put(tags::PIXEL_SPACING, VR::DS, "2\\1.5".into());
         put(tags::SLICE_THICKNESS, VR::DS, "5".into());
         put(tags::RESCALE_SLOPE, VR::DS, "1".into());

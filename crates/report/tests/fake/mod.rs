@@ -73,6 +73,8 @@ impl Fake {
             "slice_id,patient_id,source,lung_fraction,reason\nx/s/0000,x,x.dcm,0.001,too little lung\n",
         )
         .unwrap();
+        fs::create_dir_all(data.join("1_masks/sheets")).unwrap();
+        fs::write(data.join("1_masks/sheets/sheet-0001.png"), "a picture").unwrap();
         write_folds(&data.join("2_folds/folds.parquet"), &slices);
         for (index, (method, loss)) in self.methods.iter().enumerate() {
             for (fold, seed) in (0..self.folds).flat_map(|fold| self.seeds.iter().map(move |seed| (fold, *seed))) {

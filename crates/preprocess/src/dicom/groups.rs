@@ -1,0 +1,37 @@
+//! Where an attribute of a frame stands: in its own functional group, in the shared one, or in the data set (PS3.3 C.7.6.16).
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+use super::elements::DataSet;
+
+/// The places where attributes of one frame may stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Groups<'a> {
+    own: Option<&'a DataSet>,
+    shared: Option<&'a DataSet>,
+    data: &'a DataSet,
+}
+
+impl<'a> Groups<'a> {
+    /// The groups of a frame, from 0; of a file without frames for `None`.
+    pub fn new(data: &'a DataSet, frame: Option<u32>) -> Self {
+        let own = data.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
+        let own = frame.and_then(|frame| own.get(usize::try_from(frame).ok()?));
+        Self { own, shared: data.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first(), data }
+    }
+
+    /// The item of a group; the data set itself where the frame has no such group.
+    pub fn item(&self, group: Tag) -> &'a DataSet {
+        let item = |place: Option<&'a DataSet>| place.and_then(|place| place.items(group).first());
+        item(self.own).or_else(|| item(self.shared)).unwrap_or(self.data)
+    }
+
+    /// Slope and intercept that turn stored values into HU (PS3.3 C.11.1); `None` if the file does not have both.
+    pub fn rescale(&self) -> Option<[f64; 2]> {
+        let item = self.item(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE);
+        let [slope] = item.decimals(tags::RESCALE_SLOPE)?;
+        let [intercept] = item.decimals(tags::RESCALE_INTERCEPT)?;
+        Some([slope, intercept])
+    }
+}

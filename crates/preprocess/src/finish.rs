@@ -1,0 +1,216 @@
+//! The end of the line for a series: masks, their quality, the decision on each slice, and the outputs.
+
+use std::path::Path;
+
+use contract::config::Config;
+use contract::id;
+use contract::layout::{EXCLUDED, SHEETS, SLICES};
+use contract::schema::flag;
+use ndarray::Array2;
+
+use crate::error::Error;
+use crate::inputs::{LeftOut, Series};
+use crate::lungs::{self, Frame};
+use crate::pipeline::Reduced;
+use crate::preflight::{self, Clue, Finding, Scope};
+use crate::quality::{self, SeriesQuality, SliceQuality};
+use crate::sheet::{self, Sheets, Tile};
+use crate::slices::{self, Excluded, Row, SliceTable};
+use crate::window;
+
+/// Reason for a slice with fewer lung pixels than the study asks for.
+const LITTLE_LUNG: &str = "little_lung";
+
+/// A series when all is done.
+pub struct Finished {
+    description: String,
+    rows: Vec<Row>,
+    excluded: Vec<Excluded>,
+    quality: SeriesQuality,
+    tiles: Vec<Tile>,
+    clues: Vec<Clue>,
+}
+
+/// Masks of a series, remarks, and the decision on each slice.
+pub fn series(config: &Config, series: &Series, reduced: Vec<Reduced>, labels: Vec<Array2<u8>>) -> Finished {
+    let frames: Vec<Frame> = reduced.iter().map(|slice| slice.frame.clone()).collect();
+    let masks = lungs::masks(&labels, &frames);
+    drop(labels);
+    let clues = match series.is_picture() {
+        // A picture in the lung window shows no bone.
+        true => Vec::new(),
+        false => preflight::clues(reduced.iter().map(|slice| &slice.survey).zip(&masks)),
+    };
+    let mut finished = Finished {
+        description: series.describe(),
+        rows: Vec::new(),
+        excluded: Vec::new(),
+        quality: SeriesQuality {
+            patient_id: series.patient_id.clone(),
+            series_id: series.series_id.clone(),
+            label: series.label,
+            slices: Vec::new(),
+            remarks: series.remarks.clone(),
+        },
+        tiles: Vec::new(),
+        clues,
+    };
+    let shown = sheet::shown(series.slices.len());
+    for (index, (slice, mask)) in reduced.into_iter().zip(&masks).enumerate() {
+        let small = window::picture_mask(mask, config.preprocess.size as usize);
+        let quality = slice_quality(config, series, index, &slice, mask);
+        if shown.binary_search(&index).is_ok() {
+            finished.tiles.push(Tile::new(&slice.picture, &small, &quality.flags));
+        }
+        finished.decide(series, index, quality, (slice.picture, small));
+    }
+    finished.rows.sort_by(|a, b| a.slice_id.cmp(&b.slice_id));
+    finished
+}
+
+fn slice_quality(config: &Config, series: &Series, index: usize, slice: &Reduced, mask: &Array2<u8>) -> SliceQuality {
+    let slice_index = i32::try_from(index).unwrap_or(i32::MAX);
+    let pixels = lungs::counts(mask);
+    let lung_fraction = lungs::fraction(mask);
+    let too_small = f64::from(lung_fraction) < config.preprocess.min_lung_fraction;
+    SliceQuality {
+        slice_id: id::slice(&series.patient_id, &series.series_id, slice_index),
+        z_mm: slice.frame.z_mm,
+        lung_fraction,
+        pixels,
+        ml: quality::ml(pixels, series),
+        flags: quality::flags(mask, (!series.is_picture()).then_some(&slice.survey)),
+        left_out: too_small.then_some(if lung_fraction > 0.0 { LITTLE_LUNG } else { flag::EMPTY_MASK }),
+    }
+}
+
+impl Finished {
+    /// Writes the slice down, or why it is left out.
+    fn decide(&mut self, series: &Series, index: usize, quality: SliceQuality, pictures: (Array2<u8>, Array2<u8>)) {
+        let (patient_id, source) = (series.patient_id.clone(), series.slices[index].source.clone());
+        if let Some(reason) = quality.left_out {
+            let (slice_id, lung_fraction) = (Some(quality.slice_id.clone()), Some(quality.lung_fraction));
+            self.excluded.push(Excluded { slice_id, patient_id, source, lung_fraction, reason });
+        } else {
+            let bytes = |picture: Array2<u8>| picture.as_standard_layout().into_owned().into_raw_vec_and_offset().0;
+            self.rows.push(Row {
+                slice_id: quality.slice_id.clone(),
+                patient_id,
+                series_id: series.series_id.clone(),
+                slice_index: i32::try_from(index).unwrap_or(i32::MAX),
+                z_mm: quality.z_mm,
+                label: i32::try_from(series.label).unwrap_or(i32::MAX),
+                source,
+                image: bytes(pictures.0),
+                mask: bytes(pictures.1),
+                lung_fraction: quality.lung_fraction,
+                flags: quality.flags.clone(),
+            });
+        }
+        self.quality.slices.push(quality);
+    }
+}
+
+/// What becomes of the finished series, in their order.
+pub struct Finisher<'a> {
+    config: &'a Config,
+    table: SliceTable,
+    sheets: Sheets,
+    quality: Vec<SeriesQuality>,
+    excluded: Vec<Excluded>,
+    clues: Vec<Clue>,
+    empty: Vec<String>,
+}
+
+impl<'a> Finisher<'a> {
+    /// Opens the outputs in `folder`.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn new(config: &'a Config, folder: &Path, model_sha256: &str, left_out: &[LeftOut]) -> Result<Self, Error> {
+        let excluded = left_out.iter().map(|file| Excluded {
+            slice_id: None,
+            patient_id: file.patient_id.clone(),
+            source: file.source.clone(),
+            lung_fraction: None,
+            reason: file.reason,
+        });
+        Ok(Self {
+            config,
+            table: SliceTable::create(&folder.join(SLICES), config, model_sha256)?,
+            sheets: Sheets::new(&folder.join(SHEETS)),
+            quality: Vec::new(),
+            excluded: excluded.collect(),
+            clues: Vec::new(),
+            empty: Vec::new(),
+        })
+    }
+
+    /// The study's configuration.
+    pub fn config(&self) -> &'a Config {
+        self.config
+    }
+
+    /// Takes the next series, which come in the order of their slices' ids.
+    ///
+    /// # Errors
+    /// A series looks flipped, or an output cannot be written.
+    pub fn take(&mut self, finished: Vec<Finished>) -> Result<(), Error> {
+        let mut rows = Vec::new();
+        for mut one in finished {
+            if let Some(finding) = preflight::orientation(&one.clues, Scope::Series) {
+                self.flipped(&one.description, finding)?;
+                one.quality.remarks.push("orientation");
+            }
+            if one.quality.is_empty() {
+                self.empty.push(one.description);
+            }
+            self.sheets.add(&one.tiles)?;
+            rows.extend(one.rows);
+            self.excluded.extend(one.excluded);
+            self.quality.push(one.quality);
+            self.clues.extend(one.clues);
+        }
+        self.table.write(&rows)
+    }
+
+    fn flipped(&self, what: &str, finding: Finding) -> Result<(), Error> {
+        if !self.config.preprocess.check_orientation {
+            return Ok(());
+        }
+        let advice = "set preprocess.check_orientation: false";
+        Err(Error::Suspect { what: what.to_owned(), finding, advice })
+    }
+
+    /// Writes what is left, and hands out what is known of the series and the slices and files left out.
+    ///
+    /// # Errors
+    /// The study as a whole looks flipped, a series has no lung at all, nothing is left, or an output cannot be written.
+    pub fn finish(self, folder: &Path) -> Result<(Vec<SeriesQuality>, Vec<Excluded>), Error> {
+        if let Some(finding) = preflight::orientation(&self.clues, Scope::Study) {
+            self.flipped("the study as a whole", finding)?;
+        }
+        if self.quality.iter().all(|series| series.kept() == 0) {
+            return Err(nothing_left(self.config, &self.quality));
+        }
+        if !self.empty.is_empty() && !self.config.preprocess.allow_empty_series {
+            return Err(Error::EmptySeries { series: self.empty });
+        }
+        self.table.commit()?;
+        self.sheets.finish()?;
+        slices::write_excluded(&folder.join(EXCLUDED), self.excluded.clone())?;
+        quality::write(folder, &self.quality)?;
+        Ok((self.quality, self.excluded))
+    }
+}
+
+fn nothing_left(config: &Config, series: &[SeriesQuality]) -> Error {
+    let slices: usize = series.iter().map(|series| series.slices.len()).sum();
+    let empty: usize = series.iter().map(|series| series.flagged(flag::EMPTY_MASK)).sum();
+    let (minimum, model) = (config.preprocess.min_lung_fraction, config.preprocess.model.display());
+    let message = format!(
+        "the lung masks are empty in {empty} and below preprocess.min_lung_fraction ({minimum}) in the others; check that the \
+         input is chest CT in HU (for images: preprocess.image_low_hu and image_high_hu) and that {model} is a lung model"
+    );
+    Error::NoLungs { slices, message }
+}

@@ -1,0 +1,212 @@
+//! Slices on their way through the stage: three threads, each busy with another batch.
+//!
+//!     read and reduce  ->  network  ->  clean up, judge, write
+//!
+//! A batch is whole series of together about [`BATCH_SLICES`] slices. A slice is reduced to what is needed later (the network's input,
+//! the windowed picture, a survey), so memory holds a few batches of reduced slices and as many slices in HU as there are threads, however
+//! many series a study has.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use contract::config::Config;
+use contract::interrupt;
+use contract::progress::Progress;
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use crate::error::Error;
+use crate::finish::Finisher;
+use crate::inputs::{Opened, Series};
+use crate::lungs::Frame;
+use crate::model::LungModel;
+use crate::survey::Survey;
+use crate::{preflight, protocol, window};
+
+/// Batches end with the series that brings them to this many slices.
+const BATCH_SLICES: usize = 64;
+
+/// A slice after reading: everything but its mask.
+pub struct Reduced {
+    /// What the network sees, (256, 256).
+    pub input: Array2<f32>,
+    /// Where that was cut out.
+    pub frame: Frame,
+    /// The windowed slice, (size, size).
+    pub picture: Array2<u8>,
+    /// The slice at a glance.
+    pub survey: Survey,
+}
+
+/// A batch on its way: the series, and their slices one after the other.
+struct Batch<'a> {
+    series: &'a [Series],
+    slices: Vec<Reduced>,
+}
+
+/// A batch with the network's labels, (256, 256) each.
+struct Labelled<'a> {
+    batch: Batch<'a>,
+    labels: Vec<Array2<u8>>,
+}
+
+/// Takes all series through the stage.
+///
+/// # Errors
+/// A file is damaged or suspect, the model fails, an output cannot be written, or the program was interrupted.
+pub fn run<'a>(
+    config: &'a Config,
+    model: &LungModel,
+    series: &[Series],
+    threads: usize,
+    finisher: Finisher<'a>,
+) -> Result<Finisher<'a>, Error> {
+    let failed = |error: rayon::ThreadPoolBuildError| Error::Usage(format!("cannot start {threads} threads: {error}"));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
+    let slices: usize = series.iter().map(|series| series.slices.len()).sum();
+    let progress = Progress::new("preprocess", "slices", slices as u64);
+    let batches = batches(series);
+    let result = std::thread::scope(|scope| {
+        let (to_network, read) = sync_channel(1);
+        let (to_finisher, labelled) = sync_channel(1);
+        let (batches, pool) = (&batches, &pool);
+        scope.spawn(move || read_ahead(batches, config, pool, &to_network));
+        let finishing = scope.spawn(move || finish(finisher, labelled, pool));
+        let network = label(model, config, read, &to_finisher, &progress);
+        drop(to_finisher);
+        let finished = finishing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // The finisher's error comes first: the network only noticed that nobody listens.
+        finished.and_then(|finished| network.map(|()| finished))
+    });
+    progress.finish();
+    result
+}
+
+/// Series in batches of about [`BATCH_SLICES`] slices.
+fn batches(series: &[Series]) -> Vec<&[Series]> {
+    let mut batches = Vec::new();
+    let (mut start, mut slices) = (0, 0);
+    for (index, one) in series.iter().enumerate() {
+        slices += one.slices.len();
+        if slices >= BATCH_SLICES || index + 1 == series.len() {
+            batches.push(&series[start..=index]);
+            (start, slices) = (index + 1, 0);
+        }
+    }
+    batches
+}
+
+/// Reads batches ahead of the network. Ends when all are sent, at the first error, or when nobody listens any more.
+fn read_ahead<'a>(
+    batches: &[&'a [Series]],
+    config: &Config,
+    pool: &rayon::ThreadPool,
+    to: &SyncSender<Result<Batch<'a>, Error>>,
+) {
+    for series in batches {
+        // Waiting to send happens outside the pool, whose threads the finisher needs, too.
+        let slices = pool.install(|| read(series, config));
+        let batch = slices.map(|slices| Batch { series, slices });
+        let failed = batch.is_err();
+        if to.send(batch).is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// The slices of a batch, reduced. The first error in order, whatever the threads do.
+fn read(series: &[Series], config: &Config) -> Result<Vec<Reduced>, Error> {
+    let opened: Vec<Result<Opened, Error>> = series.par_iter().map(Series::open).collect();
+    let opened = opened.into_iter().collect::<Result<Vec<Opened>, Error>>()?;
+    let places: Vec<(usize, usize)> = series
+        .iter()
+        .enumerate()
+        .flat_map(|(number, series)| (0..series.slices.len()).map(move |index| (number, index)))
+        .collect();
+    let reduce = |(number, index): &(usize, usize)| reduce(&opened[*number], *index, &series[*number], config);
+    let reduced: Vec<Result<Reduced, Error>> = places.par_iter().map(reduce).collect();
+    let reduced = reduced.into_iter().collect::<Result<Vec<Reduced>, Error>>()?;
+    let mut rest = reduced.as_slice();
+    for one in series {
+        let (own, others) = rest.split_at(one.slices.len());
+        rest = others;
+        check_units(config, one, own)?;
+    }
+    Ok(reduced)
+}
+
+fn reduce(opened: &Opened, index: usize, series: &Series, config: &Config) -> Result<Reduced, Error> {
+    if interrupt::requested() {
+        return Err(Error::Interrupted);
+    }
+    let hu = opened.slice(index)?;
+    let (input, crop) = protocol::prepare(&hu);
+    let size = config.preprocess.size as usize;
+    Ok(Reduced {
+        input,
+        frame: Frame { crop, shape: hu.dim(), z_mm: series.slices[index].z_mm },
+        picture: window::picture(&hu, config.preprocess.window_hu(), size),
+        survey: Survey::new(&hu),
+    })
+}
+
+/// Values of image files have the range that was declared for them; all others are held against HU.
+fn check_units(config: &Config, series: &Series, slices: &[Reduced]) -> Result<(), Error> {
+    if series.is_picture() || !config.preprocess.check_units {
+        return Ok(());
+    }
+    match preflight::units(slices.iter().map(|slice| &slice.survey)) {
+        None => Ok(()),
+        Some(finding) => {
+            Err(Error::Suspect { what: series.describe(), finding, advice: "set preprocess.check_units: false" })
+        }
+    }
+}
+
+/// The network, on the calling thread.
+fn label<'a>(
+    model: &LungModel,
+    config: &Config,
+    from: Receiver<Result<Batch<'a>, Error>>,
+    to: &SyncSender<Labelled<'a>>,
+    progress: &Progress,
+) -> Result<(), Error> {
+    for batch in from {
+        let batch = batch?;
+        let inputs = batch.slices.iter().map(|slice| &slice.input);
+        let size = config.preprocess.batch_size as usize;
+        let labels = model.labels(inputs, size, |done| progress.advance(done as u64))?;
+        if to.send(Labelled { batch, labels }).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn finish<'a>(
+    mut finisher: Finisher<'a>,
+    from: Receiver<Labelled>,
+    pool: &rayon::ThreadPool,
+) -> Result<Finisher<'a>, Error> {
+    for Labelled { batch, labels } in from {
+        let (mut slices, mut labels) = (batch.slices.into_iter(), labels.into_iter());
+        let per_series: Vec<_> = batch
+            .series
+            .iter()
+            .map(|series| {
+                let count = series.slices.len();
+                (
+                    series,
+                    slices.by_ref().take(count).collect::<Vec<_>>(),
+                    labels.by_ref().take(count).collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        let config = finisher.config();
+        let finished: Vec<_> = pool.install(|| {
+            let one = |(series, slices, labels)| crate::finish::series(config, series, slices, labels);
+            per_series.into_par_iter().map(one).collect()
+        });
+        finisher.take(finished)?;
+    }
+    Ok(finisher)
+}

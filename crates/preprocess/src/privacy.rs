@@ -1,0 +1,194 @@
+//! What the outputs, the log and the errors may say of a patient: a pseudonym, keyed by a secret of the study.
+//!
+//! Paths often spell an id, a name or a date of birth. [`Naming::hide`] replaces them wherever they stand as words.
+
+use std::path::PathBuf;
+
+use contract::config::{Config, Pseudonyms};
+use contract::id::{self, Key};
+use contract::layout::Layout;
+
+use crate::error::Error;
+
+/// What stands in place of a name or a date.
+const HIDDEN: &str = "hidden";
+
+/// Parts of a name with fewer letters would hide half of every path.
+const LEAST_LETTERS: usize = 3;
+
+/// Secrets with fewer characters are hidden in paths alone: as words of a sentence they mean something else.
+const LEAST_IN_TEXT: usize = 4;
+
+/// How raw ids become ids of the outputs, and what must not be seen.
+pub struct Naming {
+    key: Option<Key>,
+    hidden: Vec<(String, String)>,
+}
+
+impl Naming {
+    /// The naming of a study; makes the key the first time.
+    ///
+    /// # Errors
+    /// The key's file cannot be read or written.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let path = Layout::new(config).pseudonym_key();
+        let key = match config.preprocess.pseudonyms {
+            Pseudonyms::Keep => None,
+            Pseudonyms::Keyed => Some(Key::load_or_create(&path).map_err(|source| Error::Write { path, source })?),
+        };
+        Ok(Self { key, hidden: Vec::new() })
+    }
+
+    /// The id of a patient in the outputs.
+    ///
+    /// # Errors
+    /// The id is empty, or is to be kept and cannot be a name.
+    pub fn patient(&self, raw: &str) -> Result<String, Error> {
+        let failed =
+            |patient: &str, message: &str| Error::Patient { patient: patient.to_owned(), message: message.to_owned() };
+        match &self.key {
+            _ if raw.is_empty() => Err(failed("without id", "slices of a patient must share one PatientID")),
+            Some(key) => Ok(key.pseudonym("patient", raw)),
+            None if raw.contains(['/', '\\']) || raw.chars().any(char::is_control) || raw.starts_with('.') => {
+                Err(failed(
+                    raw,
+                    "an id with a path separator or control character cannot be kept; use preprocess.pseudonyms: keyed",
+                ))
+            }
+            None => Ok(raw.to_owned()),
+        }
+    }
+
+    /// The id of a series in the outputs.
+    pub fn series(&self, raw: &str) -> String {
+        match &self.key {
+            Some(key) => key.pseudonym("series", raw),
+            None => id::short(raw),
+        }
+    }
+
+    /// Remembers what must not be seen of a patient: the raw id, if ids have pseudonyms, and names and dates.
+    pub fn learn<'a>(&mut self, raw: &str, names: impl IntoIterator<Item = &'a str>) {
+        let mut add = |secret: &str, stands_for: &str| {
+            let known = self.hidden.iter().any(|(hidden, _)| hidden == secret);
+            if !secret.is_empty() && !known {
+                self.hidden.push((secret.to_owned(), stands_for.to_owned()));
+            }
+        };
+        if let Some(key) = &self.key {
+            add(raw, &key.pseudonym("patient", raw));
+        }
+        for name in names {
+            words(name).for_each(|word| add(word, HIDDEN));
+        }
+        // Longer ones first, so that an id goes before a word of it.
+        self.hidden.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
+    }
+
+    /// A path of the input for the outputs, with what must not be seen of its patient hidden.
+    pub fn source<'a>(&self, path: &str, raw: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+        let mut text = path.to_owned();
+        if let Some(key) = &self.key {
+            text = replace_whole(&text, raw, &key.pseudonym("patient", raw));
+        }
+        for name in names {
+            text = words(name).fold(text, |text, word| replace_whole(&text, word, HIDDEN));
+        }
+        text
+    }
+
+    /// An error that says nothing of patients.
+    pub fn hide_in(&self, error: Error) -> Error {
+        let path = |path: PathBuf| PathBuf::from(self.hide(&path.to_string_lossy(), 1));
+        let text = |message: String| self.hide(&message, LEAST_IN_TEXT);
+        match error {
+            Error::Read { path: file, source } => Error::Read { path: path(file), source },
+            Error::File { path: file, message } => Error::File { path: path(file), message: text(message) },
+            Error::NoCt { folder, found } => Error::NoCt { folder: path(folder), found: text(found) },
+            Error::Row { path: file, row, message } => Error::Row { path: path(file), row, message: text(message) },
+            Error::Suspect { what, finding, advice } => Error::Suspect { what: text(what), finding, advice },
+            other => other,
+        }
+    }
+
+    fn hide(&self, text: &str, least: usize) -> String {
+        let long_enough = self.hidden.iter().filter(|(secret, _)| secret.len() >= least);
+        long_enough.fold(text.to_owned(), |text, (secret, stands_for)| replace_whole(&text, secret, stands_for))
+    }
+}
+
+/// The parts of a DICOM person name (`Doe^Jane`, PS3.5 6.2.1.2) or a date that could be told again.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|letter: char| !letter.is_alphanumeric()).filter(|word| word.chars().count() >= LEAST_LETTERS)
+}
+
+/// Replaces `old` where no letter or digit touches it, whatever the case of its letters.
+fn replace_whole(text: &str, old: &str, new: &str) -> String {
+    let old: Vec<char> = old.chars().flat_map(char::to_lowercase).collect();
+    let letters: Vec<char> = text.chars().collect();
+    if old.is_empty() || letters.len() < old.len() {
+        return text.to_owned();
+    }
+    let same = |a: char, b: char| a == b || a.to_lowercase().eq(std::iter::once(b));
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while at < letters.len() {
+        let end = at + old.len();
+        let fits = end <= letters.len() && letters[at..end].iter().zip(&old).all(|(a, b)| same(*a, *b));
+        let before = at > 0 && letters[at - 1].is_alphanumeric();
+        let after = letters.get(end).is_some_and(|letter| letter.is_alphanumeric());
+        if fits && !before && !after {
+            out.push_str(new);
+            at = end;
+        } else {
+            out.push(letters[at]);
+            at += 1;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_ids_leave_the_paths() {
+        assert_eq!(replace_whole("P01/ct_P01/IM0001.dcm", "P01", "x"), "x/ct_x/IM0001.dcm");
+        assert_eq!(replace_whole("1/IM0001.dcm", "1", "x"), "x/IM0001.dcm");
+        assert_eq!(replace_whole("P011/P01.dcm", "P01", "x"), "P011/x.dcm");
+        assert_eq!(replace_whole("11", "1", "x"), "11");
+        assert_eq!(replace_whole("a", "", "x"), "a");
+        assert_eq!(replace_whole("MÜLLER_Eva/müller.dcm", "Müller", "x"), "x_Eva/x.dcm");
+    }
+
+    #[test]
+    fn names_are_hidden_word_by_word() {
+        let naming = Naming { key: None, hidden: Vec::new() };
+        assert_eq!(
+            naming.source("DOE_JANE/19600102/1.dcm", "7", ["Doe^Jane^^Dr", "19600102"]),
+            "hidden_hidden/hidden/1.dcm"
+        );
+        assert_eq!(naming.source("7/1.dcm", "7", []), "7/1.dcm", "ids are kept without a key");
+    }
+
+    #[test]
+    fn kept_ids_must_be_names() {
+        let naming = Naming { key: None, hidden: Vec::new() };
+        assert!(naming.patient("covid-179").is_ok());
+        for raw in ["", "a/b", "..", "a\\b", "a\nb"] {
+            assert!(naming.patient(raw).is_err(), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn errors_say_nothing_of_a_patient_they_learnt() {
+        let mut naming = Naming {
+            key: None,
+            hidden: vec![("P-77".to_owned(), "ab12".to_owned()), ("3".to_owned(), "cd34".to_owned())],
+        };
+        naming.learn("P-77", ["Doe^Jane"]);
+        let error = Error::File { path: "raw/P-77/3/jane doe.dcm".into(), message: "P-77 has 3 frames".to_owned() };
+        assert_eq!(naming.hide_in(error).to_string(), "raw/ab12/cd34/hidden hidden.dcm: ab12 has 3 frames");
+    }
+}

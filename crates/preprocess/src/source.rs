@@ -1,0 +1,180 @@
+//! One volume for `segment`: a DICOM series, a NIfTI, or an image, slice by slice in the usual view.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, Array3, Axis};
+use nifti::NiftiHeader;
+
+use crate::error::Error;
+use crate::geometry::Affine;
+use crate::{choice, dicom, hounsfield, images, nifti_io};
+
+/// Formats that other tools write and this one does not read, by the end of the name.
+const FOREIGN: [&str; 6] = [".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".img"];
+
+/// Where the slices come from.
+enum Slices {
+    /// Files of an axial series, in the usual order.
+    Files { folder: PathBuf, headers: Vec<dicom::Header> },
+    /// Memory, (slice, row, column) only as a view.
+    Whole(Array3<f32>),
+}
+
+/// A volume and where it is in the patient.
+pub struct Source {
+    slices: Slices,
+    /// Columns, rows and slices as stored, (i, j, k).
+    pub shape: [usize; 3],
+    /// From voxel indices to the patient.
+    pub affine: Affine,
+    /// The geometry that the mask takes over.
+    pub header: NiftiHeader,
+    /// False for images, whose pixels have no size.
+    pub has_size: bool,
+}
+
+/// What to read.
+pub struct Request<'a> {
+    /// The file or folder.
+    pub input: &'a Path,
+    /// SeriesInstanceUID or SeriesNumber, if the caller chooses.
+    pub series: Option<&'a str>,
+    /// HU of black and white in an image file.
+    pub image_hu: (f64, f64),
+}
+
+impl Source {
+    /// Opens the input. A NIfTI or an image is read whole here, DICOM slice by slice later.
+    ///
+    /// # Errors
+    /// The input is missing, damaged, or no CT.
+    pub fn open(request: &Request) -> Result<Self, Error> {
+        let input = request.input;
+        let unreadable = |source| Error::Read { path: input.to_owned(), source };
+        let kind = std::fs::metadata(input).map_err(unreadable)?;
+        if kind.is_dir() {
+            return Self::of_scan(input, input, dicom::scan(input)?, request.series);
+        }
+        if nifti_io::is_nifti(input) {
+            let volume = nifti_io::read(input)?;
+            return Ok(Self::of_values(volume.values, volume.affine, volume.header, true));
+        }
+        refuse_foreign(input)?;
+        if dicom::is_dicom(input).map_err(unreadable)? {
+            let folder = input.parent().unwrap_or(Path::new(""));
+            return Self::of_scan(input, folder, dicom::scan_file(input)?, request.series);
+        }
+        let picture = images::read(input, request.image_hu)?;
+        let affine = Affine::of_picture([1.0; 3]);
+        let hu = picture.reversed_axes().insert_axis(Axis(2)).as_standard_layout().into_owned();
+        Ok(Self::of_values(hu, affine, nifti_io::header(&affine), false))
+    }
+
+    fn of_values(values: Array3<f32>, affine: Affine, header: NiftiHeader, has_size: bool) -> Self {
+        let (i, j, k) = values.dim();
+        Self { slices: Slices::Whole(values), shape: [i, j, k], affine, header, has_size }
+    }
+
+    /// Takes one series by [`choice::RULE`], or the one asked for, and names the others.
+    fn of_scan(input: &Path, folder: &Path, scan: dicom::Scan, wanted: Option<&str>) -> Result<Self, Error> {
+        if !scan.skipped.is_empty() {
+            eprintln!("note: {}", scan.describe());
+        }
+        let found = scan.series;
+        let line = |mark: &str, series: &dicom::Series| {
+            let number = series.number.map_or_else(|| "without number".to_owned(), |number| format!("number {number}"));
+            let thickness = series.thickness_mm.map_or_else(String::new, |mm| format!(", {mm} mm"));
+            eprintln!("note:   {mark}: series {} with {} slices{thickness}, {number}", series.uid, series.slices.len());
+        };
+        let many = found.len();
+        let (taken, others) = match wanted {
+            None => choice::best(found),
+            Some(wanted) => {
+                let is_it = |series: &dicom::Series| {
+                    series.uid == wanted || series.number.is_some_and(|number| number.to_string() == wanted)
+                };
+                let (mut those, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_it);
+                if those.len() != 1 {
+                    those.iter().chain(&others).for_each(|series| line("found", series));
+                    let found = format!("{} series fit --series {wanted}", those.len());
+                    return Err(Error::NoCt { folder: input.to_owned(), found });
+                }
+                (those.remove(0), others)
+            }
+        };
+        if many > 1 {
+            let why = if wanted.is_some() { "the one asked for" } else { choice::RULE };
+            eprintln!("note: {} holds {many} series; one is taken ({why}; --series takes another)", input.display());
+            line("taken", &taken);
+            others.iter().for_each(|series| line("other", series));
+        }
+        Self::of_series(folder, taken)
+    }
+
+    fn of_series(folder: &Path, series: dicom::Series) -> Result<Self, Error> {
+        series.remarks.iter().for_each(|remark| eprintln!("note: the series has a remark: {remark}"));
+        let (affine, has_size) = (series.affine(), series.voxel_mm3().is_some());
+        let (rows, columns) = series.slices.first().map_or((0, 0), |slice| slice.shape);
+        let shape = [columns, rows, series.slices.len()];
+        let (header, axial) = (nifti_io::header(&affine), affine.axial());
+        let mut headers = series.slices;
+        if axial.slices_are_axial() {
+            if axial.slices_run_down() {
+                headers.reverse();
+            }
+            let slices = Slices::Files { folder: folder.to_owned(), headers };
+            return Ok(Self { slices, shape, affine, header, has_size });
+        }
+        // Slices of another plane have to be together before they can be cut anew.
+        let mut values = Array3::zeros(shape);
+        for (slice, header) in headers.iter().enumerate() {
+            let hu = read_slice(folder, header)?;
+            values.index_axis_mut(Axis(2), slice).assign(&hu.t());
+        }
+        Ok(Self { slices: Slices::Whole(values), shape, affine, header, has_size })
+    }
+
+    /// Number of axial slices.
+    pub fn count(&self) -> usize {
+        self.shape[self.affine.axial().slice_axis()]
+    }
+
+    /// Axial slice `index`, from the feet, in HU.
+    ///
+    /// # Errors
+    /// Its file is damaged.
+    pub fn slice(&self, index: usize) -> Result<Array2<f32>, Error> {
+        let axial = self.affine.axial();
+        match &self.slices {
+            Slices::Files { folder, headers } => Ok(axial.turn_slice(read_slice(folder, &headers[index])?)),
+            Slices::Whole(values) => {
+                let view = axial.view(values);
+                let slice = view.index_axis(Axis(0), index);
+                Ok(slice.mapv(|hu| if hu.is_finite() { hu } else { hounsfield::AIR_HU }))
+            }
+        }
+    }
+}
+
+fn read_slice(folder: &Path, header: &dicom::Header) -> Result<Array2<f32>, Error> {
+    let path = folder.join(&header.file);
+    let hu = hounsfield::read(&path, header.frame)?;
+    if hu.dim() == header.shape {
+        return Ok(hu);
+    }
+    let (found, expected) = (hu.dim(), header.shape);
+    Err(Error::File { path, message: format!("expected {expected:?} pixels, decoded {found:?}; the file is corrupt") })
+}
+
+fn refuse_foreign(input: &Path) -> Result<(), Error> {
+    let name = input.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    match FOREIGN.iter().find(|end| name.ends_with(**end)) {
+        None => Ok(()),
+        Some(end) => Err(Error::File {
+            path: input.to_owned(),
+            message: format!(
+                "{end} files are not read; convert it to NIfTI (.nii.gz), for example with ITK-SNAP or 3D Slicer"
+            ),
+        }),
+    }
+}
