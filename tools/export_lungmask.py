@@ -7,7 +7,7 @@ R231CovidWeb), or weights of your own for the same network, of any width. A name
 R231CovidWeb, lets lungmask's own code download it. Beside OUT.pt appears OUT.md, the card, with the sha256 that
 chumoku-preprocess asks for. Bytes and sha256 depend on OUT's base name.
 
-Pinned: pip install lungmask==0.2.22 torch==2.11.0 numpy==2.3.5
+Needs lungmask 0.2.22 and torch 2.11.0: pip install -r tools/lungmask_requirements.txt
 exit codes: 0 done; 2 usage; 4 not the state dict of this network; 6 the versions are others, or the export is not exact
 """
 import argparse

@@ -7,7 +7,7 @@ chumoku-phantom: each of its series becomes a volume, in five orientations by tu
 luna-png and covid-ct: each slice is a volume of one slice. Values are whole HU (int16).
 Printed for each set: files, share of equal voxels, lowest share, Dice of each lung (all voxels pooled, and the worst file), and
 every file that differs. Exit code 1 if a set has less than 99.9 % equal voxels or a Dice below 0.999.
-Needs lungmask 0.2.22, torch 2.11.0, SimpleITK, pydicom, pillow.
+Needs what tools/lungmask_requirements.txt pins.
 """
 import argparse
 import csv
@@ -101,8 +101,10 @@ class Both:
     def __init__(self, arguments, folder):
         self.python, self.folder = inferer(arguments.weights), pathlib.Path(folder)
         digest = hashlib.sha256(arguments.model.read_bytes()).hexdigest()
+        # Pictures are no CT, and lungmask asks no questions.
         self.command = [arguments.program, "segment", self.folder / "ct.nii", self.folder / "mask.nii", "--model",
-                        arguments.model, "--model-sha256", digest, f"--threads={arguments.threads}", "--progress=none"]
+                        arguments.model, "--model-sha256", digest, f"--threads={arguments.threads}", "--progress=none",
+                        "--no-check-units", "--no-check-orientation"]
 
     def masks(self, image):
         sitk.WriteImage(image, str(self.folder / "ct.nii"))
