@@ -10,7 +10,7 @@ although it reaches the edge of the volume (scipy's binary_fill_holes is the jud
 usage: lungmask_cases.py OUT.json [--stacks 24] [--slices 24] [--first 1]
 The kept file is crates/preprocess/tests/fixtures/lungmask.json, made with the defaults. For a longer comparison write more
 cases elsewhere and run the test with CHUMOKU_LUNGMASK_CASES=FILE.
-Needs lungmask 0.2.22, scipy 1.17, scikit-image 0.26, fill_voids 2.1.1.
+Needs what tools/lungmask_requirements.txt pins.
 """
 import argparse
 import hashlib

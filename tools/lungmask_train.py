@@ -6,7 +6,7 @@ depend on who trained the network. The network has 2**4 channels in its first la
 second file of R231's size that computes the same function, its further channels being zero.
 
 usage: lungmask_train.py STUDY_FOLDER OUT.pth [--minutes 8] [--threads 1] [--seed 1] [--widen 6]
-STUDY_FOLDER is what chumoku-phantom made (data/<study>/0_raw). Needs lungmask 0.2.22, torch 2.11.0, pyarrow.
+STUDY_FOLDER is what chumoku-phantom made (data/<study>/0_raw). Needs what tools/lungmask_requirements.txt pins.
 """
 import argparse
 import math

@@ -63,7 +63,7 @@ impl LungModel {
     }
 
     /// Labels 0, 1, 2 of prepared slices, (256, 256) each, in forward passes of at most `batch`. `done` hears how many
-    /// more are ready.
+    /// more are ready. One slice a pass is fastest on CPU: its numbers stay in the caches, and its memory is used again.
     ///
     /// # Errors
     /// The model does not give (N, 3, 256, 256), or the program was interrupted.
@@ -88,19 +88,33 @@ impl LungModel {
     fn forward(&self, slices: &[&Array2<f32>]) -> Result<Vec<Array2<u8>>, Error> {
         let failed = |message: String| Error::Model { path: self.path.clone(), message };
         let (count, side) = (slices.len() as i64, SIDE as i64);
-        let values: Vec<f32> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        let input = Tensor::from_slice(&values).view([count, 1, side, side]);
-        let logits = tch::no_grad(|| self.module.forward_ts(&[input])).map_err(|error| failed(cannot_run(&error)))?;
+        let mut values: Vec<f32> = Vec::with_capacity(slices.len() * SIDE * SIDE);
+        slices.iter().for_each(|slice| values.extend(slice.iter()));
+        let logits = self.run(&values, count).map_err(|error| failed(cannot_run(&error)))?;
         let (expected, got) = ([count, CLASSES, side, side], logits.size());
         if got != expected {
             return Err(failed(format!("expected an output of shape {expected:?}, got {got:?}; it is no lung model")));
         }
-        let labels = logits.argmax(1, false).to_kind(Kind::Uint8).contiguous(); // (N, 256, 256)
-        let mut bytes = vec![0_u8; slices.len() * SIDE * SIDE];
-        let length = bytes.len();
-        labels.f_copy_data(&mut bytes, length).map_err(|error| failed(cannot_run(&error)))?;
-        let image = |bytes: &[u8]| Array2::from_shape_fn((SIDE, SIDE), |(row, column)| bytes[row * SIDE + column]);
-        Ok(bytes.chunks_exact(SIDE * SIDE).map(image).collect())
+        let mut values = vec![0.0_f32; slices.len() * SIDE * SIDE * CLASSES as usize];
+        let length = values.len();
+        // (N, 256, 256, 3), which is how channels-last numbers lie already.
+        let pixels = logits.permute([0, 2, 3, 1]).to_kind(Kind::Float).contiguous();
+        pixels.f_copy_data(&mut values, length).map_err(|error| failed(cannot_run(&error)))?;
+        let label = |logits: &[f32]| {
+            (1..logits.len()).fold(0, |best, next| if logits[next] > logits[best] { next } else { best })
+        };
+        let image = |logits: &[f32]| logits.chunks_exact(CLASSES as usize).map(|pixel| label(pixel) as u8).collect();
+        let images = values.chunks_exact(SIDE * SIDE * CLASSES as usize);
+        Ok(images.map(|logits| Array2::from_shape_vec((SIDE, SIDE), image(logits)).expect("256x256 pixels")).collect())
+    }
+
+    /// Logits of `count` images. The input is handed over as channels-last, which the convolutions then keep: on CPU up to
+    /// twice as fast as channels-first, the same up to rounding.
+    fn run(&self, values: &[f32], count: i64) -> Result<Tensor, tch::TchError> {
+        let side = SIDE as i64;
+        // With one channel both layouts are the same bytes; the strides tell them apart.
+        let input = Tensor::from_slice(values).f_as_strided([count, 1, side, side], [side * side, 1, side, 1], None)?;
+        tch::no_grad(|| self.module.forward_ts(&[input]))
     }
 }
 
