@@ -131,8 +131,18 @@ fn largest(input: &Path, mut found: Vec<dicom::Series>) -> dicom::Series {
 
 fn read_series(folder: &Path, series: &dicom::Series) -> Result<Source, Error> {
     use rayon::prelude::*;
-    let slices: Vec<Result<Array2<f32>, Error>> =
-        series.slices.par_iter().map(|slice| hounsfield::read(&folder.join(&slice.file), slice.frame)).collect();
+    // Frames of one file are decoded from it rather than each from a reading of its own.
+    let shared = match &series.slices[..] {
+        [first, rest @ ..] if !rest.is_empty() && rest.iter().all(|slice| slice.file == first.file) => {
+            Some(hounsfield::Opened::open(&folder.join(&first.file))?)
+        }
+        _ => None,
+    };
+    let read = |slice: &dicom::Header| match (&shared, slice.frame) {
+        (Some(opened), Some(frame)) => opened.frame(frame),
+        _ => hounsfield::read(&folder.join(&slice.file), slice.frame),
+    };
+    let slices: Vec<Result<Array2<f32>, Error>> = series.slices.par_iter().map(read).collect();
     let slices = slices.into_iter().collect::<Result<Vec<_>, _>>()?;
     let views: Vec<ArrayView2<f32>> = slices.iter().map(|slice| slice.view()).collect();
     let stacked = stack(Axis(0), &views).map_err(|_| Error::File {
