@@ -10,6 +10,7 @@ mod header;
 mod jpeg_ls;
 mod pixels;
 mod series;
+mod unknown;
 mod values;
 
 use std::collections::BTreeMap;

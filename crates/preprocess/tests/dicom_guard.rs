@@ -8,6 +8,7 @@ use preprocess::{dicom, hounsfield};
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
+const RLE: &str = "1.2.840.10008.1.2.5";
 const END: u32 = u32::MAX;
 
 /// The head of an element with a length of 32 bits.
@@ -112,8 +113,30 @@ fn lengths_of_pixels_and_fragments_are_held_too() {
 fn nesting_and_small_elements_are_bounded() {
     let open = [long(0x0008, 0x1140, "SQ", END), item(0xE000, END)].concat();
     refused(&open.repeat(200_000), "nested deeper than 24");
-    let small = [long(0x0008, 0x1140, "SQ", END), item(0xE000, 0).repeat(1 << 15), item(0xE0DD, 0), slice(8)].concat();
+    let small = [long(0x0008, 0x1140, "SQ", END), item(0xE000, 0).repeat(1 << 16), item(0xE0DD, 0), slice(8)].concat();
     refused(&small, "more elements than a file of its size");
+    let values = [&long(0x0008, 0x0119, "UC", 1 << 20)[..], &[b'\\'; 1 << 20], &slice(8)].concat();
+    refused(&values, "more values than a file of its size");
+}
+
+#[test]
+fn rle_segments_are_held_against_the_picture() {
+    // Segments of one byte for each pixel: 64 times the same, and the byte that makes the length even.
+    let frame =
+        |segments: u32, run: &[u8]| [&segments.to_le_bytes()[..], &64_u32.to_le_bytes(), &[0; 56], run].concat();
+    let read = |frame: &[u8]| {
+        let pixels = [long(0x7FE0, 0x0010, "OB", END), item(0xE000, 0), item(0xE000, frame.len() as u32)].concat();
+        let Written(_folder, path) = write(&file(RLE, &[&slice(8), &pixels, frame].concat()));
+        hounsfield::read(&path, None).map(|hu| hu[[7, 7]]).map_err(|error| error.to_string())
+    };
+    assert_eq!(read(&frame(1, &[0xC1, 9])), Ok(9.0));
+    for (frame, text) in [
+        (frame(0xF000_0000, &[0xC1, 9]), "expected 1 RLE segments"),
+        (frame(1, &[0xC2, 9]), "pixels, found 63"),
+        (frame(1, &[0x81, 9].repeat(1000)), "pixels, found 128000"),
+    ] {
+        assert!(read(&frame).is_err_and(|error| error.contains(text)), "{text}");
+    }
 }
 
 #[test]
@@ -150,6 +173,26 @@ fn what_writers_leave_out_is_filled_in() {
         let hu = hounsfield::read(&path, None).expect("a slice");
         assert!(hu.iter().zip(&pixels).all(|(hu, stored)| *hu == f32::from(*stored)));
     }
+}
+
+#[test]
+fn unknown_sequences_are_in_implicit_vr() {
+    // As a PACS writes a private sequence that it got in implicit VR: an item with a text and a sequence, ended by delimiters.
+    let implicit = |group: u16, element: u16, length: u32| {
+        [&group.to_le_bytes()[..], &element.to_le_bytes(), &length.to_le_bytes()].concat()
+    };
+    let inner = [implicit(0x0008, 0x1140, END), item(0xE000, END), item(0xE00D, 0), item(0xE0DD, 0)].concat();
+    let items = [item(0xE000, END), implicit(0x2001, 0x1001, 6), b"abcdef".to_vec(), inner, item(0xE00D, 0)].concat();
+    let unknown = [long(0x2001, 0x105F, "UN", END), items, item(0xE0DD, 0)].concat();
+    let inside = [long(0x2005, 0x1084, "SQ", unknown.len() as u32 + 8), item(0xE000, unknown.len() as u32)].concat();
+    // Some write the items in explicit VR nevertheless.
+    let explicit = [long(0x2005, 0x1402, "UN", END), item(0xE000, END), short(0x2001, 0x1001, "LO", b"ab")].concat();
+    let end = [item(0xE00D, 0), item(0xE0DD, 0), long(0x7FE0, 0x0010, "OB", 64), vec![7; 64]].concat();
+    let data = [slice(8), unknown.clone(), inside, unknown, explicit, end].concat();
+    let Written(_folder, path) = write(&file(EXPLICIT, &data));
+    assert_eq!(headers(&path).expect("a header")[0].shape, (8, 8));
+    let hu = hounsfield::read(&path, None).expect("a slice");
+    assert!(hu.iter().all(|hu| *hu == 7.0));
 }
 
 #[test]

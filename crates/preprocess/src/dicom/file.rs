@@ -1,5 +1,6 @@
 //! One DICOM file, read by dicom-rs after [`guard`] has held its lengths against its size.
 
+use std::cell::Cell;
 use std::fs::File as Disk;
 use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
@@ -12,7 +13,8 @@ use dicom_encoding::adapters::PixelDataObject;
 use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 
-use super::guard;
+use super::guard::{self, Checked};
+use super::unknown::Patched;
 use super::values::Values;
 use crate::contain;
 use crate::error::Error;
@@ -105,7 +107,9 @@ impl File {
 
 fn read(disk: Disk, size: u64, until: Option<Tag>) -> Result<DefaultDicomObject, String> {
     let mut source = BufReader::new(disk);
-    let meta = guard::check(&mut source, size, until)?;
+    let Checked { meta, lengths } = guard::check(&mut source, size, until)?;
+    let seen = Cell::default();
+    let source = Patched { source, lengths: &lengths, seen: &seen };
     let options = OpenFileOptions::new().read_preamble(ReadPreamble::Never);
     let options = until.into_iter().fold(options, OpenFileOptions::read_until);
     options.from_reader(Cursor::new(meta).chain(source)).map_err(|error| chain(&error))

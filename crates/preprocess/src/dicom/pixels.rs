@@ -175,13 +175,41 @@ fn alone(file: &File, coded: Vec<u8>, in_fragments: bool, layout: &Layout) -> De
     object
 }
 
-/// Holds the segments that the frame states against those that it must have (PS3.5 annex G): one for each byte of a value.
+/// Holds the segments of an RLE frame against those that it must have (PS3.5 annex G): one for each byte of a value, each of a
+/// byte for each pixel. dicom-rs takes memory for as many segments, and as long ones, as the frame states.
 fn check_rle(coded: &[u8], layout: &Layout) -> Result<(), String> {
-    let stated = coded.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
-    if stated != Some(layout.bytes as u32) {
-        return Err(format!("expected {} RLE segments, found {}", layout.bytes, stated.unwrap_or(0)));
+    let number = |index: usize| {
+        let bytes = coded.get(4 * index..4 * index + 4)?;
+        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+    };
+    let segments = number(0).unwrap_or(0);
+    if segments != layout.bytes {
+        return Err(format!("expected {} RLE segments, found {segments}", layout.bytes));
+    }
+    for segment in 1..=segments {
+        let end = if segment < segments { number(segment + 1) } else { Some(coded.len()) };
+        let bytes = number(segment).zip(end).and_then(|(start, end)| coded.get(start..end));
+        let length = unpacked(bytes.ok_or("RLE segments out of order")?);
+        if !(layout.pixels()..=2 * layout.pixels() + 256).contains(&length) {
+            return Err(format!("expected an RLE segment of {} pixels, found {length}", layout.pixels()));
+        }
     }
     Ok(())
+}
+
+/// Bytes that a PackBits segment stands for (PS3.5 G.3.1).
+fn unpacked(segment: &[u8]) -> usize {
+    let (mut at, mut length) = (0, 0);
+    while let Some(control) = segment.get(at).map(|control| usize::from(*control)) {
+        let (read, stands_for) = match control {
+            0..=127 => (control + 2, control + 1),
+            128 => (1, 0),
+            _ => (2, 257 - control),
+        };
+        at += read;
+        length += stands_for;
+    }
+    length
 }
 
 /// Holds the size that a JPEG states against the file's. Returns the bytes of a sample.
