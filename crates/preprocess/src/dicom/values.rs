@@ -1,6 +1,8 @@
 //! Values of a data set as images need them: trimmed, of the type asked for, or absent.
 
 use dicom_core::{PrimitiveValue, Tag};
+use dicom_dictionary_std::tags;
+use dicom_encoding::text::{SpecificCharacterSet, TextCodec};
 use dicom_object::InMemDicomObject;
 
 /// OtherPatientIDs, which is retired but still found.
@@ -37,11 +39,14 @@ impl Values for InMemDicomObject {
     }
 
     fn text(&self, tag: Tag) -> Option<String> {
-        let text = match self.get(tag)?.value().primitive()? {
+        let mut text = match self.get(tag)?.value().primitive()? {
             // The VR is unknown (UN); the tag says that it is text.
             PrimitiveValue::U8(bytes) => String::from_utf8_lossy(bytes),
             value => value.to_str(),
         };
+        if let Some(read) = text.contains(ESCAPE).then(|| with_extensions(self, &text)).flatten() {
+            text = read.into();
+        }
         let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
         (!text.is_empty()).then(|| text.to_owned())
     }
@@ -53,4 +58,19 @@ impl Values for InMemDicomObject {
             value => value.to_int().ok(),
         }
     }
+}
+
+/// What starts a change of the character set within a text (PS3.5 section 6.1.2.5).
+const ESCAPE: char = '\u{1b}';
+
+/// Text of a file that names its character set second, after the default that it changes from, where dicom-rs stays with the
+/// default: one character for each byte, which the set is given again.
+fn with_extensions(data: &InMemDicomObject, text: &str) -> Option<String> {
+    let sets = data.text(tags::SPECIFIC_CHARACTER_SET)?;
+    let set =
+        sets.split('\\').map(str::trim).filter(|set| !set.is_empty()).find_map(SpecificCharacterSet::from_code)?;
+    let bytes: Option<Vec<u8>> = text.chars().map(|letter| u8::try_from(letter).ok()).collect();
+    let text = set.decode(&bytes?).ok()?;
+    // The Korean set, which is told apart by its bytes alone, leaves the escapes.
+    Some(text.replace("\u{1b}$)C", "").replace("\u{1b}(B", ""))
 }
