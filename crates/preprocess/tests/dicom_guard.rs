@@ -179,7 +179,11 @@ fn what_writers_leave_out_is_filled_in() {
 fn names_change_their_character_set() {
     // PS3.5 annexes H and I: Japanese and Korean after the default, by the tables of JIS X 0208 and KS X 1001.
     for (set, name, expected) in [
-        ("\\ISO 2022 IR 87", &b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B "[..], "Yamada^Tarou=山田^太郎"),
+        (
+            "ISO 2022 IR 6\\ISO 2022 IR 87",
+            &b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B "[..],
+            "Yamada^Tarou=山田^太郎",
+        ),
         ("\\ISO 2022 IR 149", b"Hong^Gildong=\x1b$)C\xFB\xF3^\x1b$)C\xD1\xCE\xD4\xD7\x1b(B", "Hong^Gildong=洪^吉洞"),
     ] {
         let data = [short(0x0008, 0x0005, "CS", set.as_bytes()), short(0x0010, 0x0010, "PN", name)].concat();

@@ -221,8 +221,10 @@ fn walk(
 /// Passes over a value as dicom-rs reads it: numbers whole, of which bytes may be left over.
 fn pass<D: StatefulDecode>(token: LazyDataToken<&mut D>, outermost: bool, values: &mut Values) -> Result<(), String> {
     let passed = match token {
-        // It decides on the VR of other elements.
-        LazyDataToken::LazyValue { header, decoder } if header.tag == tags::PIXEL_REPRESENTATION => {
+        // PixelRepresentation, which decides on the VR of others.
+        LazyDataToken::LazyValue { header, decoder }
+            if (header.tag, header.vr) == (tags::PIXEL_REPRESENTATION, VR::US) =>
+        {
             decoder.read_value_preserved(&header).map(|_| ())
         }
         LazyDataToken::LazyValue { header, decoder } if LISTS.contains(&header.vr) => {

@@ -67,8 +67,8 @@ const ESCAPE: char = '\u{1b}';
 /// default: one character for each byte, which the set is given again.
 fn with_extensions(data: &InMemDicomObject, text: &str) -> Option<String> {
     let sets = data.text(tags::SPECIFIC_CHARACTER_SET)?;
-    let set =
-        sets.split('\\').map(str::trim).filter(|set| !set.is_empty()).find_map(SpecificCharacterSet::from_code)?;
+    let mut others = sets.split('\\').map(str::trim).filter(|set| !set.is_empty() && !set.ends_with("IR 6"));
+    let set = others.find_map(SpecificCharacterSet::from_code)?;
     let bytes: Option<Vec<u8>> = text.chars().map(|letter| u8::try_from(letter).ok()).collect();
     let text = set.decode(&bytes?).ok()?;
     // The Korean set, which is told apart by its bytes alone, leaves the escapes.
