@@ -3,13 +3,15 @@
 //!
 //! Only headers are read here, up to the pixels; [`crate::hounsfield`] decodes one slice when its turn comes.
 
-mod elements;
 mod file;
 mod groups;
+mod guard;
 mod header;
 mod jpeg_ls;
 mod pixels;
 mod series;
+mod unknown;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,8 @@ pub use series::Series;
 
 pub(crate) use file::File;
 pub(crate) use groups::Groups;
-pub(crate) use pixels::read as read_pixels;
+pub(crate) use pixels::Pixels;
+pub(crate) use values::Values;
 
 /// Remark: the step between slices leans from their normal by more than 1 degree.
 pub const GANTRY_TILT: &str = "gantry_tilt";

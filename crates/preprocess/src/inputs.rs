@@ -80,8 +80,8 @@ pub struct Inputs {
 
 /// A series whose slices can be read in any order.
 pub enum Opened<'a> {
-    /// From a file each.
-    Files(&'a Series),
+    /// From files.
+    Files(&'a Series, hounsfield::Slices),
     /// From memory: (slice, row, column) in HU, in the usual view.
     Volume(Array3<f32>),
 }
@@ -97,7 +97,10 @@ impl Series {
                 let volume = nifti_io::read(&first.path)?;
                 Ok(Opened::Volume(volume.affine.axial().turn(&volume.values)))
             }
-            _ => Ok(Opened::Files(self)),
+            _ => {
+                let files = self.slices.iter().map(|slice| slice.path.as_path());
+                Ok(Opened::Files(self, hounsfield::Slices::open(files)?))
+            }
         }
     }
 
@@ -124,18 +127,18 @@ impl Opened<'_> {
     /// # Errors
     /// Its file is damaged.
     pub fn slice(&self, index: usize) -> Result<Array2<f32>, Error> {
-        let series = match self {
+        let (series, slices) = match self {
             Self::Volume(values) => {
                 let slice = values.index_axis(Axis(0), index);
                 return Ok(slice.mapv(|hu| if hu.is_finite() { hu } else { hounsfield::AIR_HU }));
             }
-            Self::Files(series) => series,
+            Self::Files(series, slices) => (series, slices),
         };
         let file = &series.slices[index];
         match &series.kind {
             Kind::Image { range_hu, manifest, row } => images::read(&file.path, *range_hu)
                 .map_err(|error| Error::Row { path: manifest.clone(), row: *row, message: error.to_string() }),
-            Kind::Dicom(axial) => Ok(axial.turn_slice(hounsfield::read(&file.path, file.frame)?)),
+            Kind::Dicom(axial) => Ok(axial.turn_slice(slices.read(&file.path, file.frame)?)),
             Kind::Volume => unreachable!("a volume is opened as one"),
         }
     }

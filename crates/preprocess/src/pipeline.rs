@@ -66,8 +66,9 @@ pub fn run<'a>(
     let progress = Progress::new("preprocess", "slices", slices as u64);
     let batches = batches(series);
     let result = std::thread::scope(|scope| {
-        let (to_network, read) = sync_channel(1);
-        let (to_finisher, labelled) = sync_channel(1);
+        // Nothing waits in between: each thread works on one batch, and hands it on when the next one is free.
+        let (to_network, read) = sync_channel(0);
+        let (to_finisher, labelled) = sync_channel(0);
         let (batches, pool) = (&batches, &pool);
         scope.spawn(move || read_ahead(batches, config, pool, &to_network));
         let finishing = scope.spawn(move || finish(finisher, labelled, pool));
@@ -171,10 +172,12 @@ fn label<'a>(
     progress: &Progress,
 ) -> Result<(), Error> {
     for batch in from {
-        let batch = batch?;
+        let mut batch = batch?;
         let inputs = batch.slices.iter().map(|slice| &slice.input);
         let size = config.preprocess.batch_size as usize;
         let labels = model.labels(inputs, size, |done| progress.advance(done as u64))?;
+        // Nobody needs the inputs any more, and they are the largest part.
+        batch.slices.iter_mut().for_each(|slice| slice.input = Array2::default((0, 0)));
         if to.send(Labelled { batch, labels }).is_err() {
             break;
         }

@@ -15,7 +15,7 @@ const FOREIGN: [&str; 6] = [".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".img"];
 /// Where the slices come from.
 enum Slices {
     /// Files of an axial series, in the usual order.
-    Files { folder: PathBuf, headers: Vec<dicom::Header> },
+    Files { folder: PathBuf, headers: Vec<dicom::Header>, opened: hounsfield::Slices },
     /// Memory, (slice, row, column) only as a view.
     Whole(Array3<f32>),
 }
@@ -118,17 +118,19 @@ impl Source {
         let shape = [columns, rows, series.slices.len()];
         let (header, axial) = (nifti_io::header(&affine), affine.axial());
         let mut headers = series.slices;
+        let paths: Vec<PathBuf> = headers.iter().map(|header| folder.join(&header.file)).collect();
+        let opened = hounsfield::Slices::open(paths.iter().map(PathBuf::as_path))?;
         if axial.slices_are_axial() {
             if axial.slices_run_down() {
                 headers.reverse();
             }
-            let slices = Slices::Files { folder: folder.to_owned(), headers };
+            let slices = Slices::Files { folder: folder.to_owned(), headers, opened };
             return Ok(Self { slices, shape, affine, header, has_size });
         }
         // Slices of another plane have to be together before they can be cut anew.
         let mut values = Array3::zeros(shape);
         for (slice, header) in headers.iter().enumerate() {
-            let hu = read_slice(folder, header)?;
+            let hu = read_slice(&opened, folder, header)?;
             values.index_axis_mut(Axis(2), slice).assign(&hu.t());
         }
         Ok(Self { slices: Slices::Whole(values), shape, affine, header, has_size })
@@ -146,7 +148,9 @@ impl Source {
     pub fn slice(&self, index: usize) -> Result<Array2<f32>, Error> {
         let axial = self.affine.axial();
         match &self.slices {
-            Slices::Files { folder, headers } => Ok(axial.turn_slice(read_slice(folder, &headers[index])?)),
+            Slices::Files { folder, headers, opened } => {
+                Ok(axial.turn_slice(read_slice(opened, folder, &headers[index])?))
+            }
             Slices::Whole(values) => {
                 let view = axial.view(values);
                 let slice = view.index_axis(Axis(0), index);
@@ -156,9 +160,9 @@ impl Source {
     }
 }
 
-fn read_slice(folder: &Path, header: &dicom::Header) -> Result<Array2<f32>, Error> {
+fn read_slice(opened: &hounsfield::Slices, folder: &Path, header: &dicom::Header) -> Result<Array2<f32>, Error> {
     let path = folder.join(&header.file);
-    let hu = hounsfield::read(&path, header.frame)?;
+    let hu = opened.read(&path, header.frame)?;
     if hu.dim() == header.shape {
         return Ok(hu);
     }

@@ -2,28 +2,29 @@
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
 
-use super::elements::DataSet;
+use super::values::Values;
 
 /// The places where attributes of one frame may stand.
 #[derive(Debug, Clone, Copy)]
 pub struct Groups<'a> {
-    own: Option<&'a DataSet>,
-    shared: Option<&'a DataSet>,
-    data: &'a DataSet,
+    own: Option<&'a InMemDicomObject>,
+    shared: Option<&'a InMemDicomObject>,
+    data: &'a InMemDicomObject,
 }
 
 impl<'a> Groups<'a> {
     /// The groups of a frame, from 0; of a file without frames for `None`.
-    pub fn new(data: &'a DataSet, frame: Option<u32>) -> Self {
+    pub fn new(data: &'a InMemDicomObject, frame: Option<u32>) -> Self {
         let own = data.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
         let own = frame.and_then(|frame| own.get(usize::try_from(frame).ok()?));
         Self { own, shared: data.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first(), data }
     }
 
     /// The item of a group; the data set itself where the frame has no such group.
-    pub fn item(&self, group: Tag) -> &'a DataSet {
-        let item = |place: Option<&'a DataSet>| place.and_then(|place| place.items(group).first());
+    pub fn item(&self, group: Tag) -> &'a InMemDicomObject {
+        let item = |place: Option<&'a InMemDicomObject>| place.and_then(|place| place.items(group).first());
         item(self.own).or_else(|| item(self.shared)).unwrap_or(self.data)
     }
 

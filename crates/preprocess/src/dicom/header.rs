@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
 
 use super::Skipped;
-use super::elements::OTHER_PATIENT_IDS;
 use super::file::File;
 use super::groups::Groups;
+use super::values::{OTHER_PATIENT_IDS, Values};
 use crate::error::Error;
 use crate::geometry::Plane;
 
@@ -68,13 +69,13 @@ pub struct Header {
 /// The file is truncated or corrupt.
 pub fn headers(folder: &Path, file: &Path) -> Result<Vec<Header>, Error> {
     let path = folder.join(file);
-    let object = File::open(&path)?;
-    let data = &object.data;
+    let object = File::header(&path)?;
+    let data: &InMemDicomObject = &object.data;
     let side = |tag| usize::from(data.short(tag).unwrap_or(0));
     let (rows, columns) = (side(tags::ROWS), side(tags::COLUMNS));
     let ct =
         [uids::CT_IMAGE_STORAGE, uids::ENHANCED_CT_IMAGE_STORAGE, uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE];
-    if rows * columns == 0 && ct.contains(&object.sop_class.as_str()) {
+    if rows * columns == 0 && ct.contains(&object.data.meta().media_storage_sop_class_uid()) {
         // A file cut between two elements reads without an error.
         let message = "a CT image without rows or columns; the file is truncated or corrupt".to_owned();
         return Err(Error::File { path, message });
@@ -83,9 +84,9 @@ pub fn headers(folder: &Path, file: &Path) -> Result<Vec<Header>, Error> {
     let frames = object.frames();
     if groups == 0 {
         let unplaced_frames = if frames > 1 { frames } else { 0 };
-        return Ok(vec![Header { unplaced_frames, ..header(&object, file, None) }]);
+        return Ok(vec![Header { unplaced_frames, ..header(data, file, None) }]);
     }
-    let whole = header(&object, file, None);
+    let whole = header(data, file, None);
     if whole.kind.is_err() {
         return Ok(vec![whole]);
     }
@@ -93,11 +94,10 @@ pub fn headers(folder: &Path, file: &Path) -> Result<Vec<Header>, Error> {
         let message = format!("{frames} frames, but {groups} functional groups; the file is truncated or corrupt");
         return Err(Error::File { path, message });
     }
-    Ok((0..frames).map(|frame| header(&object, file, Some(frame))).collect())
+    Ok((0..frames).map(|frame| header(data, file, Some(frame))).collect())
 }
 
-fn header(object: &File, file: &Path, frame: Option<u32>) -> Header {
-    let data = &object.data;
+fn header(data: &InMemDicomObject, file: &Path, frame: Option<u32>) -> Header {
     let groups = Groups::new(data, frame);
     let three = |values: &[f64]| [values[0], values[1], values[2]];
     let position = groups.item(tags::PLANE_POSITION_SEQUENCE).decimals(tags::IMAGE_POSITION_PATIENT);
@@ -111,12 +111,12 @@ fn header(object: &File, file: &Path, frame: Option<u32>) -> Header {
     Header {
         file: file.to_owned(),
         frame,
-        patient: object.text(data, tags::PATIENT_ID).unwrap_or_default(),
+        patient: data.text(tags::PATIENT_ID).unwrap_or_default(),
         series: data.text(tags::SERIES_INSTANCE_UID).unwrap_or_else(folder_as_series),
         study: data.text(tags::STUDY_INSTANCE_UID).unwrap_or_default(),
         series_number: data.integer(tags::SERIES_NUMBER),
-        description: object.text(data, tags::SERIES_DESCRIPTION).unwrap_or_default(),
-        names: names(object),
+        description: data.text(tags::SERIES_DESCRIPTION).unwrap_or_default(),
+        names: names(data),
         shape,
         thickness_mm: measures.decimals(tags::SLICE_THICKNESS).map(|[value]| value),
         has_rescale: groups.rescale().is_some(),
@@ -131,14 +131,13 @@ fn header(object: &File, file: &Path, frame: Option<u32>) -> Header {
         has_position: position.is_some(),
         has_spacing: spacing.is_some(),
         stack: groups.item(tags::FRAME_CONTENT_SEQUENCE).text(tags::STACK_ID).unwrap_or_default(),
-        kind: kind(object, groups, shape),
+        kind: kind(data, groups, shape),
         unplaced_frames: 0,
     }
 }
 
 /// The image type of a CT slice, or why the file is not one.
-fn kind(object: &File, groups: Groups, (rows, columns): (usize, usize)) -> Result<Vec<String>, &'static str> {
-    let data = &object.data;
+fn kind(data: &InMemDicomObject, groups: Groups, (rows, columns): (usize, usize)) -> Result<Vec<String>, &'static str> {
     let frame_type = groups.item(tags::CT_IMAGE_FRAME_TYPE_SEQUENCE).text(tags::FRAME_TYPE);
     let image_type = frame_type.or_else(|| data.text(tags::IMAGE_TYPE)).unwrap_or_default();
     let image_type: Vec<String> = image_type.split('\\').map(|part| part.trim().to_owned()).collect();
@@ -156,12 +155,11 @@ fn kind(object: &File, groups: Groups, (rows, columns): (usize, usize)) -> Resul
 }
 
 /// What names the patient besides PatientID.
-fn names(object: &File) -> Vec<Secret> {
-    let data = &object.data;
+fn names(data: &InMemDicomObject) -> Vec<Secret> {
     let own = [tags::PATIENT_NAME, tags::OTHER_PATIENT_NAMES, tags::PATIENT_BIRTH_DATE, OTHER_PATIENT_IDS];
-    let own = own.into_iter().filter_map(|tag| object.text(data, tag));
+    let own = own.into_iter().filter_map(|tag| data.text(tag));
     let ids = data.items(tags::OTHER_PATIENT_I_DS_SEQUENCE).iter();
-    own.chain(ids.filter_map(|item| object.text(item, tags::PATIENT_ID))).map(Secret).collect()
+    own.chain(ids.filter_map(|item| item.text(tags::PATIENT_ID))).map(Secret).collect()
 }
 
 impl Header {

@@ -1,0 +1,275 @@
+//! What is held against a file's size before dicom-rs reads it.
+//!
+//! dicom-rs takes memory for whatever length an element states, and a call deeper for each sequence within a sequence. So the
+//! heads are walked first, by dicom-rs' own decoders, hence as it will read them, and values are passed over.
+
+use std::cell::Cell;
+use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom, Write};
+
+use contract::cli::chain;
+use dicom_core::header::{HasLength, Length};
+use dicom_core::{Tag, VR};
+use dicom_dictionary_std::{tags, uids};
+use dicom_encoding::Endianness;
+use dicom_encoding::decode::{Decode, explicit_le::ExplicitVRLittleEndianDecoder};
+use dicom_encoding::text::SpecificCharacterSet;
+use dicom_encoding::transfer_syntax::{Codec, TransferSyntax, TransferSyntaxIndex};
+use dicom_object::FileMetaTable;
+use dicom_parser::dataset::{LazyDataToken, lazy_read::LazyDataSetReader};
+use dicom_parser::{StatefulDecode, StatefulDecoder};
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+use flate2::bufread::DeflateDecoder;
+
+use super::unknown::{Lengths, Patched, Seen};
+
+/// Sequences within sequences; enhanced CT needs two.
+const MOST_LEVELS: usize = 24;
+
+/// Elements and items that a file may have: this many, and one for so many of its bytes. dicom-rs takes up to 1.3 kB for each.
+const ELEMENTS: (u64, u64) = (1 << 15, 64);
+
+/// Values of text that a file may have, likewise. dicom-rs takes up to 73 bytes for each, however short.
+const VALUES: (u64, u64) = (1 << 19, 4);
+
+/// What a deflated file may inflate to: this many bytes, and so many for each of its own.
+const INFLATED: (u64, u64) = (16 << 20, 64);
+
+const ITEM: Tag = Tag(0xFFFE, 0xE000);
+
+/// Elements of the file meta information that are of use.
+const META: [Tag; 3] =
+    [tags::MEDIA_STORAGE_SOP_CLASS_UID, tags::MEDIA_STORAGE_SOP_INSTANCE_UID, tags::TRANSFER_SYNTAX_UID];
+
+/// Unknown sequences without a length that a file may have.
+const MOST_UNKNOWN: usize = 64;
+
+/// What dicom-rs is given in place of the file.
+pub struct Checked {
+    /// The file meta information, from the DICM mark on, with the length that it has rather than the one that it states.
+    pub meta: Vec<u8>,
+    /// The lengths of unknown sequences.
+    pub lengths: Lengths,
+}
+
+/// Walks a file of `size` bytes, up to `until` or to the end. The source then stands at the data set.
+///
+/// # Errors
+/// The file is no DICOM file, is cut off, states lengths that it does not have, or is nested too deep.
+pub fn check<S: BufRead + Seek>(source: &mut S, size: u64, until: Option<Tag>) -> Result<Checked, String> {
+    let meta = meta(source, size)?;
+    let start = source.stream_position().map_err(|error| error.to_string())?;
+    let table = FileMetaTable::from_reader(Cursor::new(&meta)).map_err(|error| chain(&error))?;
+    let uid = table.transfer_syntax();
+    let syntax = TransferSyntaxRegistry.get(uid).ok_or_else(|| unsupported(uid))?;
+    let (left, mut lengths) = (size - start, Lengths::new());
+    let goal = Goal::Tag(until);
+    if let Codec::Dataset(_) = syntax.codec() {
+        let length = inflated_length(&mut *source, left)?;
+        rewind(source, start)?;
+        // dicom-rs inflates for itself, so no length can be put in.
+        walk(DeflateDecoder::new(&mut *source), length, syntax, goal, None)?;
+    } else {
+        while let Some(at) = walk(&mut *source, left, syntax, goal, Some(&lengths))? {
+            if lengths.len() == MOST_UNKNOWN {
+                return Err(format!("more than {MOST_UNKNOWN} unknown sequences without a length"));
+            }
+            rewind(source, start + at)?;
+            lengths.insert(at - 4, unknown_length(&mut *source, left - at, syntax.endianness()));
+            rewind(source, start)?;
+        }
+    }
+    rewind(source, start)?;
+    Ok(Checked { meta, lengths })
+}
+
+fn rewind(source: &mut impl Seek, to: u64) -> Result<(), String> {
+    source.seek(SeekFrom::Start(to)).map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// The bytes of an unknown sequence, as they are written; `None` if it is not in implicit VR.
+fn unknown_length(source: impl Read, left: u64, order: Endianness) -> Option<[u8; 4]> {
+    let implicit = TransferSyntaxRegistry.get(uids::IMPLICIT_VR_LITTLE_ENDIAN)?;
+    let head = b"\x08\0\x40\x11\xFF\xFF\xFF\xFF";
+    let whole = walk(head.chain(source), left + 8, implicit, Goal::Sequence, None).ok()??;
+    let length = u32::try_from(whole - 8).ok()?;
+    Some(if order == Endianness::Big { length.to_be_bytes() } else { length.to_le_bytes() })
+}
+
+/// The error for a transfer syntax that cannot be read.
+pub fn unsupported(uid: &str) -> String {
+    format!("transfer syntax {uid} is not supported; convert the file to an uncompressed one")
+}
+
+/// The file meta information (PS3.10 section 7.1), to the first element of another group.
+fn meta<S: BufRead + Seek>(source: &mut S, size: u64) -> Result<Vec<u8>, String> {
+    let decoder = ExplicitVRLittleEndianDecoder::default();
+    let mut start = [0; 132];
+    source.read_exact(&mut start).map_err(|_| "the file ends in its preamble")?;
+    let [.., b'D', b'I', b'C', b'M'] = start else { return Err("no DICM mark after 128 bytes".to_owned()) };
+    let (mut at, mut kept) = (132, Vec::new());
+    while let Ok((head, bytes)) = decoder.decode_header(&mut *source)
+        && head.tag.group() == 2
+    {
+        let (value, length) = (at + bytes as u64, u64::from(head.length().0));
+        fits(head.tag, length, value, size)?;
+        let keep = META.contains(&head.tag);
+        source.seek(SeekFrom::Start(if keep { at } else { value + length })).map_err(|error| error.to_string())?;
+        if keep {
+            source.take(bytes as u64 + length).read_to_end(&mut kept).map_err(|error| error.to_string())?;
+        }
+        at = value + length;
+    }
+    source.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
+    let length = u32::try_from(kept.len()).map_err(|_| "file meta information beyond all measure")?;
+    Ok([b"DICM\x02\0\0\0UL\x04\0".as_slice(), &length.to_le_bytes(), &kept].concat())
+}
+
+/// Bytes that the rest of a deflated file inflates to.
+fn inflated_length(source: impl BufRead, size: u64) -> Result<u64, String> {
+    let most = INFLATED.0.saturating_add(size.saturating_mul(INFLATED.1));
+    let mut inflated = DeflateDecoder::new(source).take(most + 1);
+    let length = io::copy(&mut inflated, &mut io::sink());
+    let length = length.map_err(|error| format!("the deflated part cannot be read: {error}"))?;
+    if length > most {
+        return Err(format!("it inflates to more than {most} bytes, {} for each of its own", INFLATED.1));
+    }
+    Ok(length)
+}
+
+fn fits(tag: Tag, length: u64, at: u64, end: u64) -> Result<(), String> {
+    let left = end.saturating_sub(at);
+    if length > left {
+        return Err(format!("element {tag} of {length} bytes at byte {at}, where {left} are left"));
+    }
+    Ok(())
+}
+
+/// Where a walk ends.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// At an element, or with the data set.
+    Tag(Option<Tag>),
+    /// With the sequence that the data set begins with.
+    Sequence,
+}
+
+/// Walks a data set of `length` bytes. Returns where it stopped if that is after the head of an unknown sequence that `lengths`
+/// does not have, or after the sequence that was the goal.
+fn walk(
+    source: impl Read,
+    length: u64,
+    syntax: &TransferSyntax,
+    goal: Goal,
+    lengths: Option<&Lengths>,
+) -> Result<Option<u64>, String> {
+    let (seen, none) = (Cell::new(Seen::default()), Lengths::new());
+    let source = Patched { source, lengths: lengths.unwrap_or(&none), seen: &seen };
+    let decoder = StatefulDecoder::new_with(source, syntax, SpecificCharacterSet::default(), 0);
+    let mut reader = LazyDataSetReader::new(decoder.map_err(|error| chain(&error))?);
+    let mut elements = ELEMENTS.0 + length / ELEMENTS.1;
+    let mut values = Values(VALUES.0 + length / VALUES.1);
+    // Where the sequences and items end that the next element is in, and the sequence of fragments, if it is in one.
+    let (mut ends, mut fragments) = (vec![], None);
+    loop {
+        if seen.get().at == length && fragments.is_some() {
+            return Ok(None); // As dicom-rs does without the delimiter.
+        }
+        let Some(token) = reader.advance() else { break };
+        let token = token.map_err(|error| chain(&error))?;
+        let end = ends.last().copied().unwrap_or(length);
+        let (tag, stated) = match &token {
+            LazyDataToken::ElementHeader(head) => (head.tag, head.len),
+            LazyDataToken::SequenceStart { tag, len } => (*tag, *len),
+            LazyDataToken::ItemStart { len } => (ITEM, *len),
+            LazyDataToken::PixelSequenceStart => (tags::PIXEL_DATA, Length::UNDEFINED),
+            LazyDataToken::LazyValue { .. } | LazyDataToken::LazyItemValue { .. } => {
+                pass(token, ends.is_empty(), &mut values)?;
+                continue;
+            }
+            _ => {
+                ends.pop();
+                fragments = fragments.filter(|level| ends.len() > *level);
+                if let (Goal::Sequence, true) = (goal, ends.is_empty()) {
+                    return Ok(Some(seen.get().at));
+                }
+                continue;
+            }
+        };
+        let at = seen.get().at;
+        match goal {
+            Goal::Tag(Some(until)) if ends.is_empty() && until <= tag => return Ok(None),
+            _ if seen.get().unknown_sequence() && lengths.is_some_and(|known| !known.contains_key(&(at - 4))) => {
+                return Ok(Some(at));
+            }
+            _ => {}
+        }
+        elements = elements.checked_sub(1).ok_or("more elements than a file of its size should have")?;
+        fits(tag, u64::from(stated.get().unwrap_or(0)), at, end)?;
+        if let LazyDataToken::PixelSequenceStart = token {
+            fragments = fragments.or(Some(ends.len()));
+        }
+        if !matches!(token, LazyDataToken::ElementHeader(_)) {
+            ends.push(stated.get().map_or(end, |stated| at + u64::from(stated)));
+        }
+        if ends.len() > 2 * MOST_LEVELS {
+            return Err(format!("sequences are nested deeper than {MOST_LEVELS}"));
+        }
+    }
+    if ends.is_empty() { Ok(None) } else { Err("the file ends in a sequence".to_owned()) }
+}
+
+/// Passes over a value as dicom-rs reads it: numbers whole, of which bytes may be left over.
+fn pass<D: StatefulDecode>(token: LazyDataToken<&mut D>, outermost: bool, values: &mut Values) -> Result<(), String> {
+    let passed = match token {
+        // PixelRepresentation, which decides on the VR of others.
+        LazyDataToken::LazyValue { header, decoder }
+            if (header.tag, header.vr) == (tags::PIXEL_REPRESENTATION, VR::US) =>
+        {
+            decoder.read_value_preserved(&header).map(|_| ())
+        }
+        LazyDataToken::LazyValue { header, decoder } if LISTS.contains(&header.vr) => {
+            decoder.read_to(header.len.0, values)
+        }
+        LazyDataToken::LazyValue { header, decoder } => {
+            let over = header.len.0 % width(header.vr);
+            if over != 0 && !outermost {
+                return Err(format!("element {} of {} bytes has no whole numbers", header.tag, header.len.0));
+            }
+            decoder.skip_bytes(header.len.0 - over)
+        }
+        other => other.skip(),
+    };
+    passed.map_err(|error| chain(&error))
+}
+
+/// VRs of text whose values dicom-rs keeps apart (PS3.5 section 6.4).
+const LISTS: [VR; 13] =
+    [VR::AE, VR::AS, VR::CS, VR::DA, VR::DS, VR::DT, VR::IS, VR::LO, VR::PN, VR::SH, VR::TM, VR::UC, VR::UI];
+
+/// Values of text that may still come.
+struct Values(u64);
+
+impl Write for Values {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let found = bytes.iter().filter(|byte| **byte == b'\\').count() as u64;
+        self.0 = self
+            .0
+            .checked_sub(found)
+            .ok_or_else(|| io::Error::other("more values than a file of its size should have"))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes of a number of a VR (PS3.5 table 6.2-1).
+fn width(vr: VR) -> u32 {
+    match vr {
+        VR::US | VR::SS | VR::OW => 2,
+        VR::AT | VR::FL | VR::OF | VR::OL | VR::SL | VR::UL => 4,
+        VR::FD | VR::OD | VR::OV | VR::SV | VR::UV => 8,
+        _ => 1,
+    }
+}
