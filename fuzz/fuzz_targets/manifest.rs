@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    chumoku_fuzz::read("a.csv", bytes, |path| preprocess::images::read_manifest(path, &chumoku_fuzz::classes()));
+});
