@@ -25,10 +25,10 @@ pub const SIDE: usize = 256;
 pub const CLIP_HU: (f32, f32) = (-1024.0, 600.0);
 
 /// Side of the image that the body is searched in, pixels.
-const BODY_SIDE: usize = 128;
+pub const BODY_SIDE: usize = 128;
 
 /// What is denser belongs to the body, HU.
-const BODY_HU: f32 = -500.0;
+pub const BODY_HU: f32 = -500.0;
 
 /// The part of a slice that the network sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +73,13 @@ fn body_box(hu: ArrayView2<f32>) -> Crop {
         row.zip(column).map_or(0.0, |(row, column)| hu[(row, column)]) > BODY_HU
     };
     let small = Mask::from_fn((BODY_SIDE, BODY_SIDE), |row, column| dense(rows[row], columns[column]));
-    let eroded = small.close().fill_holes(Connectivity::Corner).erode().erode();
-    let body = eroded.largest_component(Connectivity::Edge).dilate().dilate();
-    box_of_zoomed(&body, hu.dim())
+    box_of_zoomed(&body(&small), hu.dim())
+}
+
+/// The body with everything inside it, without table and noise, from what is dense in a slice of 128 x 128. Empty if there is none.
+pub fn body(dense: &Mask) -> Mask {
+    let eroded = dense.close().fill_holes(Connectivity::Corner).erode().erode();
+    eroded.largest_component(Connectivity::Edge).dilate().dilate()
 }
 
 /// The box around the first component, corners touching, of a mask zoomed to `shape`.

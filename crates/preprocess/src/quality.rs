@@ -9,6 +9,7 @@ use ndarray::Array2;
 use crate::error::Error;
 use crate::inputs::Series;
 use crate::lungs;
+use crate::morphology::Mask;
 use crate::slices::write_csv;
 use crate::survey::{self, Survey};
 
@@ -69,9 +70,9 @@ pub fn flags(mask: &Array2<u8>, slice: Option<&Survey>) -> Vec<&'static str> {
 }
 
 /// Share of the lung that lies outside the body.
-fn outside(mask: &Array2<u8>, body: &Array2<bool>) -> f64 {
+fn outside(mask: &Array2<u8>, body: &Mask) -> f64 {
     let lung = mask.indexed_iter().filter(|(_, label)| **label != mask_value::BACKGROUND);
-    let (all, outside) = lung.fold((0, 0), |(all, outside), (at, _)| (all + 1, outside + u32::from(!body[at])));
+    let (all, outside) = lung.fold((0, 0), |(all, outside), (at, _)| (all + 1, outside + u32::from(!body.get(at.0, at.1))));
     if all > 0 { f64::from(outside) / f64::from(all) } else { 0.0 }
 }
 

@@ -4,13 +4,11 @@
 
 use ndarray::Array2;
 
-use crate::morphology::{self, Connectivity};
+use crate::morphology::Mask;
+use crate::protocol::{self, BODY_HU};
 
 /// Pixels a side.
-pub const SIDE: usize = 128;
-
-/// What is denser belongs to the body, HU; as in [`crate::protocol`].
-const BODY_HU: i16 = -500;
+pub const SIDE: usize = protocol::BODY_SIDE;
 
 /// A slice in HU, sampled to (128, 128); NaN counts as air.
 #[derive(Debug, Clone)]
@@ -46,11 +44,8 @@ impl Survey {
     }
 
     /// The body with everything inside it, without table and clothes. Empty if there is none.
-    pub fn body(&self) -> Array2<bool> {
-        let dense = morphology::close(&self.hu.mapv(|value| value > BODY_HU));
-        let filled = morphology::fill_holes(&dense, Connectivity::Corner);
-        let core = morphology::largest_component(&morphology::erode(&morphology::erode(&filled)), Connectivity::Edge);
-        morphology::dilate(&morphology::dilate(&core))
+    pub fn body(&self) -> Mask {
+        protocol::body(&Mask::from_fn((SIDE, SIDE), |row, column| f32::from(self.hu[(row, column)]) > BODY_HU))
     }
 }
 
