@@ -65,7 +65,7 @@ impl<'a> Merging<'a> {
         for (index, (run, id)) in runs.all().iter().zip(&number).enumerate() {
             let piece = &mut pieces[*id as usize];
             piece.label = run.value;
-            piece.voxels += run.len();
+            piece.voxels += run.voxels();
             piece.runs.push(index as u32);
         }
         Self { runs, rows: runs.rows_of_runs(), number, pieces }
@@ -174,7 +174,7 @@ fn only(runs: &Runs, labels: &[u8], label: u8) -> Runs {
 fn largest(runs: &Runs) -> Runs {
     let (number, count) = runs.components(Touch::Corner);
     let mut voxels = vec![0; count];
-    runs.all().iter().zip(&number).for_each(|(run, id)| voxels[*id as usize] += run.len());
+    runs.all().iter().zip(&number).for_each(|(run, id)| voxels[*id as usize] += run.voxels());
     let kept = (0..count).max_by_key(|id| voxels[*id]);
     let (slices, rows) = runs.dim();
     Runs::build(slices, rows, |row, out| {
@@ -210,7 +210,7 @@ fn holes(lung: &Runs) -> Runs {
         let at_end = slices > 1 && (slice == 0 || slice + 1 == slices);
         let at_edge = at_end || row == 0 || row + 1 == rows || run.start == left || run.end == right;
         open[*id as usize] |= at_edge;
-        voxels[*id as usize] += run.len();
+        voxels[*id as usize] += run.voxels();
     }
     let filled = |id: usize| !open[id] && (slices > 1 || voxels[id] < FILL_BELOW);
     Runs::build(slices, rows, |row, out| {

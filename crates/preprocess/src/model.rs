@@ -129,7 +129,8 @@ pub fn threads(setting: u32) -> usize {
 /// A TorchScript file is a zip archive with a `code` folder; PyTorch's own weight files are archives without one.
 fn check_format(bytes: &[u8]) -> Result<(), String> {
     let advice = "export one with torch.jit.save, or use the shipped data/models/lung-unet.pt";
-    let holds = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+    // From the end, where an archive keeps its table of contents: a large file need not be searched through.
+    let holds = |name: &[u8]| bytes.windows(name.len()).rev().any(|window| window == name);
     if !bytes.starts_with(b"PK\x03\x04") {
         let found = match bytes {
             [] => "an empty file".to_owned(),

@@ -20,7 +20,7 @@ pub struct Run {
 
 impl Run {
     /// Number of voxels.
-    pub fn len(self) -> usize {
+    pub fn voxels(self) -> usize {
         (self.end - self.start) as usize
     }
 }
