@@ -169,22 +169,24 @@ fn of_manifest(config: &Config, manifest: &Path, naming: &mut Naming) -> Result<
         let image = Kind::Image { range_hu, manifest: manifest.to_owned(), row: entry.row };
         let is_volume = nifti_io::is_nifti(&entry.path);
         let one = SliceFile { path: entry.path, source, z_mm: None, frame: None };
-        let (kind, slices, voxel_mm3) = match is_volume {
-            false => (image, vec![one], None),
-            true => of_volume(&one)?,
-        };
-        let (series_id, label, remarks) = (naming.series(&entry.source), entry.label, Vec::new());
+        let (series_id, label) = (naming.series(&entry.source), entry.label);
+        if is_volume {
+            inputs.series.push(of_volume(&one, patient_id, series_id, label)?);
+            continue;
+        }
+        let (slices, voxel_mm3, remarks, kind) = (vec![one], None, Vec::new(), image);
         inputs.series.push(Series { patient_id, series_id, label, slices, voxel_mm3, remarks, kind });
     }
     Ok(inputs)
 }
 
-/// The slices of a NIfTI volume, from its header.
-fn of_volume(file: &SliceFile) -> Result<(Kind, Vec<SliceFile>, Option<f64>), Error> {
-    let (shape, affine) = nifti_io::read_geometry(&file.path)?;
-    let depths = depths(shape, &affine);
-    let slices = depths.into_iter().map(|z_mm| SliceFile { z_mm: Some(z_mm as f32), ..file.clone() }).collect();
-    Ok((Kind::Volume, slices, Some(affine.voxel_mm3())))
+/// The series of a NIfTI volume, from its header.
+fn of_volume(file: &SliceFile, patient_id: String, series_id: String, label: usize) -> Result<Series, Error> {
+    let nifti_io::Geometry { shape, affine, remarks } = nifti_io::read_geometry(&file.path)?;
+    let slice = |z_mm| SliceFile { z_mm: Some(z_mm as f32), ..file.clone() };
+    let slices = depths(shape, &affine).into_iter().map(slice).collect();
+    let voxel_mm3 = Some(affine.voxel_mm3());
+    Ok(Series { patient_id, series_id, label, slices, voxel_mm3, remarks, kind: Kind::Volume })
 }
 
 /// Position of each axial slice of a volume of `shape` along the slice axis, from feet to head, mm.

@@ -57,32 +57,72 @@ pub fn is_nifti(path: &Path) -> bool {
 /// The file is truncated, not NIfTI-1, of colours or complex numbers, holds several volumes or more than 2^30 voxels, or its
 /// affine is singular.
 pub fn read(path: &Path) -> Result<Volume, Error> {
+    let (source, size) = open(path)?;
+    read_from(source, size).map_err(|message| unusable(path, &message))
+}
+
+/// What the header alone says of a volume.
+#[derive(Debug)]
+pub struct Geometry {
+    /// Lengths of the axes (i, j, k).
+    pub shape: [usize; 3],
+    /// From indices to the patient.
+    pub affine: Affine,
+    /// As in [`Volume::remarks`].
+    pub remarks: Vec<&'static str>,
+}
+
+/// Reads where a volume lies, without its voxels.
+///
+/// # Errors
+/// As [`read`], but for the voxels.
+pub fn read_geometry(path: &Path) -> Result<Geometry, Error> {
+    let (mut source, _) = open(path)?;
+    read_header(&mut source).map(|(_, geometry)| geometry).map_err(|message| unusable(path, &message))
+}
+
+fn unusable(path: &Path, message: &str) -> Error {
+    Error::File { path: path.to_owned(), message: format!("not a readable NIfTI-1 volume: {message}") }
+}
+
+/// The file's bytes, inflated if need be, and how many there are if that is known.
+fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Error> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     let mut start = Vec::new();
     file.take(2).read_to_end(&mut start).map_err(unreadable)?;
-    let zipped = start == [0x1F, 0x8B];
     let plain = BufReader::new(File::open(path).map_err(unreadable)?);
-    let read =
-        if zipped { read_from(BufReader::new(MultiGzDecoder::new(plain)), None) } else { read_from(plain, Some(size)) };
-    read.map_err(|message| Error::File {
-        path: path.to_owned(),
-        message: format!("not a readable NIfTI-1 volume: {message}"),
+    Ok(match start[..] {
+        [0x1F, 0x8B] => (Box::new(BufReader::new(MultiGzDecoder::new(plain))), None),
+        _ => (Box::new(plain), Some(size)),
     })
 }
 
-/// Reads header and voxels; `size` is the number of bytes if it is known.
-fn read_from(mut source: impl Read, size: Option<u64>) -> Result<Volume, String> {
+/// Reads the header and holds it against what can be read.
+fn read_header(source: &mut impl Read) -> Result<(NiftiHeader, Geometry), String> {
     let mut start = [0; HEADER_BYTES.0];
     source.read_exact(&mut start).map_err(|error| format!("the header cannot be read: {error}"))?;
     let header = parse_header(&start)?;
     let shape = shape(&header)?;
     let count: u64 = shape.iter().map(|length| *length as u64).product();
-    let convert = converter(&header)?;
     if count > MOST_VOXELS {
         return Err(format!("{count} voxels, expected {MOST_VOXELS} at most"));
     }
+    let affine = affine(&header);
+    let volume_mm3 = affine.voxel_mm3();
+    if !(volume_mm3.is_finite() && volume_mm3 > 1e-9) {
+        return Err("its affine is singular; correct srow_x to srow_z and the quaternion".to_owned());
+    }
+    let remarks = if forms_disagree(&header, shape) { vec![FORMS_DISAGREE] } else { Vec::new() };
+    Ok((header, Geometry { shape, affine, remarks }))
+}
+
+/// Reads header and voxels; `size` is the number of bytes if it is known.
+fn read_from(mut source: impl Read, size: Option<u64>) -> Result<Volume, String> {
+    let (header, Geometry { shape, affine, remarks }) = read_header(&mut source)?;
+    let convert = converter(&header)?;
+    let count: u64 = shape.iter().map(|length| *length as u64).product();
     // A header says 0 where it leaves the default.
     let offset = f64::from(header.vox_offset).max(HEADER_BYTES.1 as f64) as u64;
     let needed = offset.saturating_add(count * convert.bytes as u64);
@@ -96,13 +136,7 @@ fn read_from(mut source: impl Read, size: Option<u64>) -> Result<Volume, String>
     }
     let expected = usize::try_from(count).map_err(|_| "too many voxels".to_owned())?;
     let values = convert.values(source, expected, size.is_some())?;
-    let affine = affine(&header);
-    let volume_mm3 = affine.voxel_mm3();
-    if !(volume_mm3.is_finite() && volume_mm3 > 1e-9) {
-        return Err("its affine is singular; correct srow_x to srow_z and the quaternion".to_owned());
-    }
     let values = Array3::from_shape_vec(shape.f(), values).map_err(|error| error.to_string())?;
-    let remarks = if forms_disagree(&header, shape) { vec![FORMS_DISAGREE] } else { Vec::new() };
     Ok(Volume { values, affine, header, remarks })
 }
 
@@ -221,18 +255,6 @@ fn forms_disagree(header: &NiftiHeader, shape: [usize; 3]) -> bool {
 
 fn sform(header: &NiftiHeader) -> Affine {
     Affine([header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(f64::from)))
-}
-
-/// Shape and affine of a volume, from its header alone.
-///
-/// # Errors
-/// The file is not NIfTI-1, or holds no volume.
-pub fn read_geometry(path: &Path) -> Result<([usize; 3], Affine), Error> {
-    let failed = |error: nifti::NiftiError| Error::file(path, "not a readable NIfTI-1 volume", &error);
-    let header = NiftiHeader::from_file(path).map_err(failed)?;
-    let dim = header.dim().map_err(failed)?;
-    let length = |axis: usize| dim.get(axis).map_or(1, |length| usize::from(*length));
-    Ok(([length(0), length(1), length(2)], affine(&header)))
 }
 
 /// The affine of a header: sform, else qform, else (neither is set) a picture's, as ITK reads such files.

@@ -57,6 +57,7 @@ impl Source {
         }
         if nifti_io::is_nifti(input) {
             let volume = nifti_io::read(input)?;
+            tell(&volume.remarks);
             return Ok(Self::of_values(volume.values, volume.affine, volume.header, true));
         }
         refuse_foreign(input)?;
@@ -112,7 +113,7 @@ impl Source {
     }
 
     fn of_series(folder: &Path, series: dicom::Series) -> Result<Self, Error> {
-        series.remarks.iter().for_each(|remark| eprintln!("note: the series has a remark: {remark}"));
+        tell(&series.remarks);
         let (affine, has_size) = (series.affine(), series.voxel_mm3().is_some());
         let (rows, columns) = series.slices.first().map_or((0, 0), |slice| slice.shape);
         let shape = [columns, rows, series.slices.len()];
@@ -158,6 +159,10 @@ impl Source {
             }
         }
     }
+}
+
+fn tell(remarks: &[&str]) {
+    remarks.iter().for_each(|remark| eprintln!("note: the volume has a remark: {remark}"));
 }
 
 fn read_slice(opened: &hounsfield::Slices, folder: &Path, header: &dicom::Header) -> Result<Array2<f32>, Error> {
