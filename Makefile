@@ -41,8 +41,13 @@ test: setup ## fmt, clippy, docs, tests, and the smoke study twice through the r
 	OMP_NUM_THREADS=2 $(CARGO) test $(LOCKED) --release --workspace
 	@$(MAKE) --no-print-directory reproduce
 
-bench: build ## training and prediction in images/s at three sizes
+bench: build .venv/lungmask ## times: training and prediction in images/s; lung masks beside lungmask (Python)
 	$(CARGO) bench $(LOCKED) --profile release --workspace --bench throughput
+	@.venv/lungmask/bin/python tools/bench_lungmask.py data/bench-lungmask
+
+# The Python side of the comparison: 3.2 GB, since torch from PyPI brings CUDA.
+.venv/lungmask: tools/lungmask_requirements.txt
+	@python3 -m venv $@ && $@/bin/pip install --quiet -r $< && touch $@
 
 reproduce: build ## the smoke study in two fresh folders, every Parquet, safetensors and CSV compared
 	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use contract::interrupt;
 use ndarray::Array2;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use tch::{CModule, Kind, Tensor};
 
@@ -54,6 +55,7 @@ impl LungModel {
         check_trust(&sha256, trust).map_err(failed)?;
         let mut module = CModule::load_data(&mut bytes.as_slice()).map_err(|error| failed(not_loadable(&error)))?;
         module.f_set_eval().map_err(|error| failed(not_loadable(&error)))?;
+        tch::set_num_threads(1);
         Ok(Self { module, sha256, path: path.to_owned() })
     }
 
@@ -63,7 +65,11 @@ impl LungModel {
     }
 
     /// Labels 0, 1, 2 of prepared slices, (256, 256) each, in forward passes of at most `batch`. `done` hears how many
-    /// more are ready. One slice a pass is fastest on CPU: its numbers stay in the caches, and its memory is used again.
+    /// more are ready.
+    ///
+    /// Passes run side by side on the calling thread's rayon pool, each on one thread of libtorch ([`LungModel::load`] sees to that): nothing waits for the
+    /// slowest thread of a layer, and the labels do not depend on the number of threads. One slice a pass is fastest on
+    /// CPU: its numbers stay in the caches, and its memory is used again.
     ///
     /// # Errors
     /// The model does not give (N, 3, 256, 256), or the program was interrupted.
@@ -71,18 +77,19 @@ impl LungModel {
         &self,
         slices: impl IntoIterator<Item = &'a Array2<f32>>,
         batch: usize,
-        mut done: impl FnMut(usize),
+        done: impl Fn(usize) + Sync,
     ) -> Result<Vec<Array2<u8>>, Error> {
         let slices: Vec<_> = slices.into_iter().collect();
-        let mut labels = Vec::with_capacity(slices.len());
-        for chunk in slices.chunks(batch.max(1)) {
+        let pass = |chunk: &[&Array2<f32>]| {
             if interrupt::requested() {
                 return Err(Error::Interrupted);
             }
-            labels.extend(self.forward(chunk)?);
+            let labels = self.forward(chunk)?;
             done(chunk.len());
-        }
-        Ok(labels)
+            Ok(labels)
+        };
+        let passes: Vec<Result<Vec<Array2<u8>>, Error>> = slices.par_chunks(batch.max(1)).map(pass).collect();
+        Ok(passes.into_iter().collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
     }
 
     fn forward(&self, slices: &[&Array2<f32>]) -> Result<Vec<Array2<u8>>, Error> {

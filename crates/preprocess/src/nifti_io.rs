@@ -346,7 +346,8 @@ pub fn write(path: &Path, mask: &Array3<u8>, reference: &NiftiHeader) -> Result<
         .compress(zipped)
         .write_nifti(mask)
         .map_err(|error| failed(std::io::Error::other(error.to_string())))?;
-    std::fs::File::open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
+    // Whole or not at all for whoever looks; not forced to the disk, which would take longer than all else but the network, for a file
+    // that the same command makes again.
     std::fs::rename(&file, path).map_err(failed)
 }
 

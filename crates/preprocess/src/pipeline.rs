@@ -72,7 +72,7 @@ pub fn run<'a>(
         let (batches, pool) = (&batches, &pool);
         scope.spawn(move || read_ahead(batches, config, pool, &to_network));
         let finishing = scope.spawn(move || finish(finisher, labelled, pool));
-        let network = label(model, config, read, &to_finisher, &progress);
+        let network = label(model, config, read, &to_finisher, (pool, &progress));
         drop(to_finisher);
         let finished = finishing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // The finisher's error comes first: the network only noticed that nobody listens.
@@ -163,19 +163,19 @@ fn check_units(config: &Config, series: &Series, slices: &[Reduced]) -> Result<(
     }
 }
 
-/// The network, on the calling thread.
+/// The network.
 fn label<'a>(
     model: &LungModel,
     config: &Config,
     from: Receiver<Result<Batch<'a>, Error>>,
     to: &SyncSender<Labelled<'a>>,
-    progress: &Progress,
+    (pool, progress): (&rayon::ThreadPool, &Progress),
 ) -> Result<(), Error> {
     for batch in from {
         let mut batch = batch?;
         let inputs = batch.slices.iter().map(|slice| &slice.input);
         let size = config.preprocess.batch_size as usize;
-        let labels = model.labels(inputs, size, |done| progress.advance(done as u64))?;
+        let labels = pool.install(|| model.labels(inputs, size, |done| progress.advance(done as u64)))?;
         // Nobody needs the inputs any more, and they are the largest part.
         batch.slices.iter_mut().for_each(|slice| slice.input = Array2::default((0, 0)));
         if to.send(Labelled { batch, labels }).is_err() {

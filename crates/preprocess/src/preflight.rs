@@ -330,7 +330,8 @@ mod tests {
         let verdict = |hu: Array2<f32>| units([&Survey::new(&hu)]).map(|finding| finding.to_string());
         assert_eq!(verdict(hu.clone()), None);
         // Stored values as scanners write them, `HU + 1024`; an exported picture; a normalised volume; an intercept applied twice.
-        let cases: [(fn(f32) -> f32, &str); 5] = [
+        type Case = (fn(f32) -> f32, &'static str);
+        let cases: [Case; 5] = [
             (|hu| hu + 1024.0, "without their rescale intercept"),
             (|hu| ((hu + 1350.0) / 1500.0).clamp(0.0, 1.0) * 255.0, "grey values"),
             (|hu| ((hu + 1024.0) / 4096.0).clamp(0.0, 1.0), "normalised"),

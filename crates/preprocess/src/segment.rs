@@ -18,7 +18,7 @@ use crate::timing::{Part, Timing};
 use crate::{nifti_io, overlay, protocol};
 
 /// Slices of one forward pass.
-const BATCH: usize = 4;
+const BATCH: usize = 1;
 
 /// Slices read and prepared together, a few batches.
 const CHUNK: usize = 16;
@@ -77,7 +77,6 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
         return Err(Error::Usage(format!("--image-hu: expected LOW < HIGH, got {low} {high}")));
     }
     let threads = model::threads(args.threads);
-    tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
     let timing = Timing::start();
     let model =
         timing.of(Part::Model, || LungModel::load(&args.model, Trust::Command(args.model_sha256.as_deref())))?;
@@ -123,7 +122,7 @@ fn label(
     let result = std::thread::scope(|scope| {
         let (to, from) = sync_channel(1);
         scope.spawn(move || read_ahead(source, pool, timing, &to));
-        network(model, from, timing, &progress)
+        network(model, from, pool, timing, &progress)
     });
     progress.finish();
     result
@@ -132,13 +131,15 @@ fn label(
 fn network(
     model: &LungModel,
     from: Receiver<Result<Chunk, Error>>,
+    pool: &rayon::ThreadPool,
     timing: &Timing,
     progress: &Progress,
 ) -> Result<(Vec<Array2<u8>>, Vec<Kept>), Error> {
     let (mut labels, mut kept) = (Vec::new(), Vec::new());
     for chunk in from {
         let (inputs, slices) = chunk?;
-        let found = timing.of(Part::Network, || model.labels(&inputs, BATCH, |done| progress.advance(done as u64)))?;
+        let labelled = || model.labels(&inputs, BATCH, |done| progress.advance(done as u64));
+        let found = timing.of(Part::Network, || pool.install(labelled))?;
         labels.extend(found);
         kept.extend(slices);
     }

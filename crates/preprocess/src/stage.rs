@@ -38,7 +38,6 @@ pub fn process(config: &Config, folder: &Path) -> Result<Summary, Error> {
 fn all(config: &Config, folder: &Path, naming: &mut Naming) -> Result<Summary, Error> {
     let settings = &config.preprocess;
     let threads = model::threads(settings.threads);
-    tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
     let model = LungModel::load(&settings.model, Trust::Study(settings.model_sha256.as_deref()))?;
     let inputs = inputs::collect(config, naming)?;
     inputs.notes.iter().for_each(|note| eprintln!("note: {note}"));

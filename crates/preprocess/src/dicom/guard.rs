@@ -177,23 +177,17 @@ fn walk(
         let Some(token) = reader.advance() else { break };
         let token = token.map_err(|error| chain(&error))?;
         let end = ends.last().copied().unwrap_or(length);
-        let (tag, stated) = match &token {
-            LazyDataToken::ElementHeader(head) => (head.tag, head.len),
-            LazyDataToken::SequenceStart { tag, len } => (*tag, *len),
-            LazyDataToken::ItemStart { len } => (ITEM, *len),
-            LazyDataToken::PixelSequenceStart => (tags::PIXEL_DATA, Length::UNDEFINED),
-            LazyDataToken::LazyValue { .. } | LazyDataToken::LazyItemValue { .. } => {
-                pass(token, ends.is_empty(), &mut values)?;
-                continue;
+        if matches!(token, LazyDataToken::LazyValue { .. } | LazyDataToken::LazyItemValue { .. }) {
+            pass(token, ends.is_empty(), &mut values)?;
+            continue;
+        }
+        let Some((tag, stated)) = head(&token) else {
+            ends.pop();
+            fragments = fragments.filter(|level| ends.len() > *level);
+            if let (Goal::Sequence, true) = (goal, ends.is_empty()) {
+                return Ok(Some(seen.get().at));
             }
-            _ => {
-                ends.pop();
-                fragments = fragments.filter(|level| ends.len() > *level);
-                if let (Goal::Sequence, true) = (goal, ends.is_empty()) {
-                    return Ok(Some(seen.get().at));
-                }
-                continue;
-            }
+            continue;
         };
         let at = seen.get().at;
         match goal {
@@ -216,6 +210,17 @@ fn walk(
         }
     }
     if ends.is_empty() { Ok(None) } else { Err("the file ends in a sequence".to_owned()) }
+}
+
+/// Tag and length of what begins with a token; `None` at the end of a sequence or an item.
+fn head<D>(token: &LazyDataToken<D>) -> Option<(Tag, Length)> {
+    match token {
+        LazyDataToken::ElementHeader(head) => Some((head.tag, head.len)),
+        LazyDataToken::SequenceStart { tag, len } => Some((*tag, *len)),
+        LazyDataToken::ItemStart { len } => Some((ITEM, *len)),
+        LazyDataToken::PixelSequenceStart => Some((tags::PIXEL_DATA, Length::UNDEFINED)),
+        _ => None,
+    }
 }
 
 /// Passes over a value as dicom-rs reads it: numbers whole, of which bytes may be left over.
