@@ -129,8 +129,7 @@ impl Opened<'_> {
     pub fn slice(&self, index: usize) -> Result<Array2<f32>, Error> {
         let (series, slices) = match self {
             Self::Volume(values) => {
-                let slice = values.index_axis(Axis(0), index);
-                return Ok(slice.mapv(|hu| if hu.is_finite() { hu } else { hounsfield::AIR_HU }));
+                return Ok(values.index_axis(Axis(0), index).to_owned());
             }
             Self::Files(series, slices) => (series, slices),
         };

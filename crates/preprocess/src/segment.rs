@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use contract::interrupt;
 use contract::progress::{Mode, Progress};
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, Axis, ShapeBuilder};
 use rayon::prelude::*;
 
 use crate::error::Error;
@@ -201,7 +201,7 @@ fn check_orientation(args: &SegmentArgs, source: &Source, slices: &[Kept], masks
 }
 
 fn write(path: &Path, source: &Source, masks: &[Array2<u8>]) -> Result<(), Error> {
-    let mut volume = Array3::zeros(source.shape);
+    let mut volume = Array3::zeros(source.shape.f());
     let axial = source.affine.axial();
     for (mut slice, mask) in axial.view_mut(&mut volume).axis_iter_mut(Axis(0)).zip(masks) {
         slice.assign(mask);

@@ -153,9 +153,7 @@ impl Source {
                 Ok(axial.turn_slice(read_slice(opened, folder, &headers[index])?))
             }
             Slices::Whole(values) => {
-                let view = axial.view(values);
-                let slice = view.index_axis(Axis(0), index);
-                Ok(slice.mapv(|hu| if hu.is_finite() { hu } else { hounsfield::AIR_HU }))
+                Ok(axial.view(values).index_axis(Axis(0), index).as_standard_layout().into_owned())
             }
         }
     }
