@@ -19,6 +19,9 @@ pub const CLASSES: i64 = 3;
 /// Channels at each resolution, from full to 1/32.
 const WIDTHS: [i64; 6] = [8, 16, 32, 64, 96, 128];
 
+/// Rough shares of the classes, which the untrained network starts from.
+const FREQUENCIES: [f32; CLASSES as usize] = [0.84, 0.08, 0.08];
+
 /// Height and width must be multiples of this.
 pub const STRIDE: i64 = 32;
 
@@ -149,6 +152,10 @@ impl UNet {
             up.push(Up { upsample, blocks });
         }
         let head = nn::conv2d(path / "head", WIDTHS[0], CLASSES, 1, Default::default());
+        // From even odds an optimiser with steps of a few thousandths takes hundreds of them to learn what is frequent.
+        if let Some(bias) = &head.bs {
+            tch::no_grad(|| bias.shallow_clone().copy_(&Tensor::from_slice(&FREQUENCIES).log()));
+        }
         Self { down, up, head }
     }
 }

@@ -21,15 +21,15 @@ const IMAGE_HU: (f32, f32) = (-1350.0, 150.0);
 /// A crop with less than this share of the slice is no body.
 const LEAST_BODY: f32 = 0.2;
 
-/// Makes the sample.
-pub(super) fn draw(scene: Scene, rng: &mut ChaCha8Rng) -> Sample {
+/// Makes the sample; what hides the lungs is the more frequent the higher `hardness` (0..1).
+pub(super) fn draw(scene: Scene, hardness: f32, rng: &mut ChaCha8Rng) -> Sample {
     let Scene { mut hu, lungs, .. } = scene;
     scanner(&mut hu, rng);
-    let (hu, lungs) = cut(hu, lungs, rng);
-    let mut hu = export(hu, rng);
+    let (hu, lungs) = cut(hu, lungs, hardness, rng);
+    let mut hu = export(hu, hardness, rng);
     mark(&mut hu, rng);
     let (rows, columns) = frame(&hu, rng);
-    let bend = Bend::draw(&rows, &columns, rng);
+    let bend = Bend::draw(&rows, &columns, hardness, rng);
     let at: Vec<(f32, f32)> = positions(&rows).flat_map(|y| positions(&columns).map(move |x| (x, y))).collect();
     let at = at.into_iter().map(|(x, y)| bend.source(x, y));
     let (input, target) = at.map(|(x, y)| (value(&hu, x, y), label(&lungs, x, y))).unzip();
@@ -73,7 +73,7 @@ fn smooth(hu: &Array2<f32>) -> Array2<f32> {
 }
 
 /// Sometimes only a part of the slice, down to a tight frame around the lungs, as in printed figures.
-fn cut(hu: Array2<f32>, lungs: Array2<u8>, rng: &mut ChaCha8Rng) -> (Array2<f32>, Array2<u8>) {
+fn cut(hu: Array2<f32>, lungs: Array2<u8>, hardness: f32, rng: &mut ChaCha8Rng) -> (Array2<f32>, Array2<u8>) {
     if !chance(rng, 0.25) {
         return (hu, lungs);
     }
@@ -83,7 +83,7 @@ fn cut(hu: Array2<f32>, lungs: Array2<u8>, rng: &mut ChaCha8Rng) -> (Array2<f32>
         line.iter().any(|lung| *lung > 0)
     };
     // Some images cut into the lungs.
-    let deepest = if chance(rng, 0.35) { -0.15 } else { 0.0 };
+    let deepest = if chance(rng, 0.35 * hardness) { -0.15 } else { 0.0 };
     let mut range = |count: usize, by_row: bool| {
         let first = (0..count).find(|index| inside(index, by_row)).unwrap_or(count / 4);
         let last = (0..count).rfind(|index| inside(index, by_row)).unwrap_or(3 * count / 4);
@@ -102,24 +102,25 @@ fn cut(hu: Array2<f32>, lungs: Array2<u8>, rng: &mut ChaCha8Rng) -> (Array2<f32>
 
 /// Sometimes exported as an image through one display window and read back through another, which shifts and scales all
 /// densities; the image may have been made small or compressed.
-fn export(hu: Array2<f32>, rng: &mut ChaCha8Rng) -> Array2<f32> {
-    if !chance(rng, 0.55) {
+fn export(hu: Array2<f32>, hardness: f32, rng: &mut ChaCha8Rng) -> Array2<f32> {
+    if !chance(rng, 0.35 + 0.2 * hardness) {
         return hu;
     }
-    let (low, high) = match rng.random_range(0..100) {
+    let (low, high) = match between(rng, 0.0, 1.0) {
         // Soft tissue: of the lungs only the outline is left.
-        0..22 => (between(rng, -260.0, -60.0), between(rng, 100.0, 400.0)),
+        kind if kind < 0.22 * hardness => (between(rng, -260.0, -60.0), between(rng, 100.0, 400.0)),
         // Bone, or everything: a dark body.
-        22..38 => (between(rng, -800.0, -150.0), between(rng, 400.0, 2000.0)),
+        kind if kind < 0.38 * hardness => (between(rng, -800.0, -150.0), between(rng, 400.0, 2000.0)),
         // Lung: the body may be white.
         _ => (between(rng, -1700.0, -850.0), between(rng, -400.0, 900.0)),
     };
     let (read_low, read_high) = if chance(rng, 0.65) { IMAGE_HU } else { (low.min(-900.0), high) };
-    let gamma = if chance(rng, 0.3) { between(rng, -0.6, 0.6).exp() } else { 1.0 };
+    let gamma = if chance(rng, 0.3 * hardness) { between(rng, -0.6, 0.6).exp() } else { 1.0 };
     let grey = hu.mapv(|value| ((value - low) / (high - low)).clamp(0.0, 1.0).powf(gamma));
-    let grey = if chance(rng, 0.4) { degrade(&grey, rng) } else { grey };
+    let grey = if chance(rng, 0.4 * hardness) { degrade(&grey, rng) } else { grey };
     // Reprints seldom reach black and white.
-    let (black, white) = if chance(rng, 0.2) { (between(rng, 0.0, 0.15), between(rng, 0.8, 1.0)) } else { (0.0, 1.0) };
+    let (black, white) =
+        if chance(rng, 0.2 * hardness) { (between(rng, 0.0, 0.15), between(rng, 0.8, 1.0)) } else { (0.0, 1.0) };
     grey.mapv(|value| read_low + (black + (white - black) * value) * (read_high - read_low))
 }
 
@@ -183,10 +184,10 @@ struct Bend {
 }
 
 impl Bend {
-    fn draw(rows: &Range<f32>, columns: &Range<f32>, rng: &mut ChaCha8Rng) -> Self {
+    fn draw(rows: &Range<f32>, columns: &Range<f32>, hardness: f32, rng: &mut ChaCha8Rng) -> Self {
         let span = (columns.end - columns.start).max(rows.end - rows.start).max(1.0);
-        let turn = if chance(rng, 0.3) { between(rng, -0.3, 0.3) } else { 0.0 };
-        let depth = if chance(rng, 0.5) { 0.025 * span } else { 0.0 };
+        let turn = if chance(rng, 0.3 * hardness) { between(rng, -0.3, 0.3) } else { 0.0 };
+        let depth = if chance(rng, 0.5 * hardness) { 0.025 * span } else { 0.0 };
         let mut wave = || {
             let rate = TAU / span;
             let one = (between(rng, -depth, depth), between(rng, -2.2, 2.2), between(rng, -2.2, 2.2));
@@ -283,7 +284,7 @@ mod tests {
         let hu = lungs.mapv(|lung| if lung > 0 { -850.0 } else { 40.0 });
         let mut sizes = std::collections::BTreeSet::new();
         for index in 0..60 {
-            let (hu, lungs) = cut(hu.clone(), lungs.clone(), &mut stream(3, "test", &[index]));
+            let (hu, lungs) = cut(hu.clone(), lungs.clone(), 1.0, &mut stream(3, "test", &[index]));
             assert!(hu.indexed_iter().all(|(at, value)| (*value < 0.0) == (lungs[at] > 0)));
             assert!(lungs.iter().filter(|lung| **lung > 0).count() > 19 * 24 / 3);
             sizes.insert(hu.dim());

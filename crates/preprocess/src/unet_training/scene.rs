@@ -31,16 +31,16 @@ impl Scene {
         Self { hu: slice.hu, lungs: slice.lungs, level, noise_hu: patient.spec.noise_hu }
     }
 
-    /// The same slice with other gas, surroundings and density of the lungs.
-    pub fn vary(&self, rng: &mut ChaCha8Rng) -> Self {
+    /// The same slice with other gas, surroundings and density of the lungs, the more often the higher `hardness` (0..1).
+    pub fn vary(&self, hardness: f32, rng: &mut ChaCha8Rng) -> Self {
         let mut scene = self.clone();
         haze(&mut scene.hu, &scene.lungs, rng);
-        if chance(rng, if self.level > BELOW { 0.65 } else { 0.08 }) {
+        if chance(rng, if self.level > BELOW { 0.25 + 0.4 * hardness } else { 0.08 * hardness }) {
             for _ in 0..rng.random_range(1..6) {
                 scene.bowel(rng);
             }
         }
-        scene.surround(rng);
+        scene.surround(hardness, rng);
         scene
     }
 
@@ -68,8 +68,8 @@ impl Scene {
     }
 
     /// Arms at the body's sides, cut by the image's border or not, and sheets that enclose air.
-    fn surround(&mut self, rng: &mut ChaCha8Rng) {
-        let (arms, sheets) = (chance(rng, 0.3), chance(rng, 0.35));
+    fn surround(&mut self, hardness: f32, rng: &mut ChaCha8Rng) {
+        let (arms, sheets) = (chance(rng, 0.3 * hardness), chance(rng, 0.35 * hardness));
         if !arms && !sheets {
             return;
         }
@@ -302,7 +302,7 @@ mod tests {
             if radius < 30.0 { 40.0 } else { -1000.0 }
         });
         let mut own = scene(hu.clone(), Array2::zeros((96, 96)));
-        (0..12).for_each(|index| own.surround(&mut stream(2, "test", &[index])));
+        (0..12).for_each(|index| own.surround(1.0, &mut stream(2, "test", &[index])));
         assert!(own.hu.indexed_iter().all(|(at, value)| hu[at] < 0.0 || *value == 40.0));
         assert!(own.hu != hu);
     }
