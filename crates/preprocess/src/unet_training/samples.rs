@@ -5,8 +5,7 @@
 //! lungs (`scene`), and how the image was made, exported, marked, cut and turned (`picture`).
 //!
 //! The first persons of training are easy, so that the network learns where lungs lie before it learns what hides them: from
-//! person [`EASY`] to person [`HARD`] the variation rises to what all later and all held-out slices have. Without that, a few
-//! hundred steps of training teach it next to nothing.
+//! person [`EASY`] to person [`HARD`] the variation rises to what all later and all held-out slices have.
 
 use contract::random::{ChaCha8Rng, stream};
 use phantom::{Disease, Patient, PatientSpec};
