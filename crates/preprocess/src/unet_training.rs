@@ -2,10 +2,14 @@
 //!
 //! Loss: mean cross-entropy over pixels plus one minus the soft Dice of the two lungs over the batch (Milletari et al., 3DV 2016,
 //! arXiv:1606.04797, with sums instead of squares in the denominator). AdamW, cosine learning rate. Every slice is a function of
-//! (seed, number), so a run that was interrupted goes on from its checkpoint to the same bytes at the same thread count.
+//! (seed, person), so a run that was interrupted goes on from its checkpoint to the same bytes at the same thread count.
 
 mod adamw;
+mod marks;
+mod picture;
 mod samples;
+mod scene;
+mod sheet;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -19,7 +23,7 @@ use tch::{CModule, Device, Kind, Reduction, TchError, Tensor};
 use crate::protocol::SIDE;
 use crate::unet::{CLASSES, UNet};
 use adamw::AdamW;
-pub use samples::{Sample, Split, sample};
+pub use samples::{FAMILY, Sample, Split, family};
 
 /// Highest learning rate.
 const LEARNING_RATE: f64 = 3e-3;
@@ -30,8 +34,8 @@ const WEIGHT_DECAY: f64 = 1e-4;
 const CHECKPOINT_STEPS: i64 = 100;
 /// Held-out slices measured at the end.
 const VALIDATION_SLICES: u64 = 240;
-/// Batches made ahead of the network.
-const AHEAD: usize = 2;
+/// Steps whose slices are made together, so that the slices of one person are far apart.
+const BLOCK: u64 = 32;
 /// Label that cross-entropy would pass over; no target has it.
 const IGNORED: i64 = -100;
 /// Name of the step counter in the checkpoint.
@@ -46,7 +50,7 @@ pub struct TrainUnetArgs {
     #[arg(long, value_name = "FILE.pt")]
     pub out: PathBuf,
     /// Training steps
-    #[arg(long, default_value_t = 850, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, default_value_t = 2300, value_parser = clap::value_parser!(i64).range(1..))]
     pub steps: i64,
     /// Slices of one step
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(i64).range(1..))]
@@ -54,9 +58,12 @@ pub struct TrainUnetArgs {
     /// Seed of the weights and of the slices
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// CPU threads; 0: all cores. Another number gives other last digits
+    /// CPU threads of the network; 0: all cores. Another number gives other last digits. Slices are made on as many more
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
+    /// Write pictures of the first training slices to this folder instead of training
+    #[arg(long, value_name = "DIR")]
+    pub preview: Option<PathBuf>,
 }
 
 /// What can go wrong in training.
@@ -134,9 +141,14 @@ pub struct Validation {
 /// # Errors
 /// A file cannot be written, the checkpoint is of another training, the loss diverged, or the run was interrupted.
 pub fn run(args: &TrainUnetArgs) -> Result<(), crate::Error> {
+    // A pool that exists already serves as well: threads do not change the slices.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global();
+    if let Some(folder) = &args.preview {
+        return Ok(sheet::write(args.seed, folder)?);
+    }
     let mut training = Training::start(args)?;
     training.steps(args)?;
-    export(&mut training.store, &training.net, &args.out)?;
+    export(&training.net, &args.out)?;
     let found = validate(&training.net, args.seed, VALIDATION_SLICES);
     let text = |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{value:.4}"));
     println!("held-out slices: {}", found.slices);
@@ -272,7 +284,7 @@ fn soft_dice(logits: &Tensor, target: &Tensor) -> Tensor {
 }
 
 /// (N, 1, 256, 256) inputs and (N, 256, 256) targets.
-fn stack(samples: &[Sample]) -> (Tensor, Tensor) {
+fn stack(samples: &[&Sample]) -> (Tensor, Tensor) {
     let (count, side) = (samples.len() as i64, SIDE as i64);
     let input: Vec<f32> = samples.iter().flat_map(|sample| sample.input.iter().copied()).collect();
     let target: Vec<i64> =
@@ -280,17 +292,31 @@ fn stack(samples: &[Sample]) -> (Tensor, Tensor) {
     (Tensor::from_slice(&input).view([count, 1, side, side]), Tensor::from_slice(&target).view([count, side, side]))
 }
 
+/// The slices of one block of [`BLOCK`] steps in the order of their numbers: whole families.
+fn block(seed: u64, number: u64, batch: u64) -> Vec<Sample> {
+    let (first, last) = (number * BLOCK * batch, (number + 1) * BLOCK * batch);
+    let people: Vec<u64> = (first / FAMILY..last.div_ceil(FAMILY)).collect();
+    people.into_par_iter().flat_map_iter(|person| family(seed, Split::Train, person)).collect()
+}
+
 /// Makes batches ahead on a thread of its own; ends when they are no longer taken.
+///
+/// A batch takes every [`BLOCK`]th slice of a block, so that its slices are of different persons.
 fn produce(seed: u64, steps: std::ops::Range<i64>, batch: i64) -> Receiver<(Tensor, Tensor)> {
-    let (send, receive) = sync_channel(AHEAD);
+    let (send, receive) = sync_channel(BLOCK as usize);
     std::thread::spawn(move || {
-        for step in steps {
-            let first = (step * batch) as u64;
-            let numbers: Vec<u64> = (first..first + batch as u64).collect();
-            let samples: Vec<Sample> = numbers.into_par_iter().map(|index| sample(seed, Split::Train, index)).collect();
-            if send.send(stack(&samples)).is_err() {
+        let mut made: Option<(u64, Vec<Sample>)> = None;
+        for step in steps.map(i64::cast_unsigned) {
+            let number = step / BLOCK;
+            let samples = match made.take() {
+                Some((known, samples)) if known == number => samples,
+                _ => block(seed, number, batch.cast_unsigned()),
+            };
+            let own: Vec<&Sample> = samples.iter().skip((step % BLOCK) as usize).step_by(BLOCK as usize).collect();
+            if send.send(stack(&own[..batch as usize])).is_err() {
                 return;
             }
+            made = Some((number, samples));
         }
     });
     receive
@@ -301,11 +327,11 @@ fn validate(net: &UNet, seed: u64, slices: u64) -> Validation {
     const BATCH: u64 = 8;
     let (mut both, mut either) = ([0_i64; 2], [0_i64; 2]);
     let (mut false_pixels, mut empty_pixels) = (0, 0);
-    for first in (0..slices).step_by(BATCH as usize) {
-        let numbers: Vec<u64> = (first..(first + BATCH).min(slices)).collect();
+    for first in (0..slices / FAMILY).step_by((BATCH / FAMILY) as usize) {
+        let people: Vec<u64> = (first..first + BATCH / FAMILY).collect();
         let samples: Vec<Sample> =
-            numbers.into_par_iter().map(|index| sample(seed, Split::Validation, index)).collect();
-        let (input, target) = stack(&samples);
+            people.into_par_iter().flat_map_iter(|person| family(seed, Split::Validation, person)).collect();
+        let (input, target) = stack(&samples.iter().collect::<Vec<_>>());
         let found = tch::no_grad(|| net.forward_t(&input, false)).argmax(1, false); // (N, 256, 256)
         let count = |mask: Tensor| mask.sum(Kind::Int64).int64_value(&[]);
         for class in 1..CLASSES {
@@ -325,11 +351,13 @@ fn validate(net: &UNet, seed: u64, slices: u64) -> Validation {
     }
 }
 
-/// Writes the network as TorchScript. The bytes depend on the file's base name, not on its folder.
-fn export(store: &mut nn::VarStore, net: &UNet, path: &Path) -> Result<(), TrainingError> {
+/// Writes the network as TorchScript, normalisations folded. The bytes depend on the file's base name, not on its folder.
+fn export(net: &UNet, path: &Path) -> Result<(), TrainingError> {
+    let mut store = nn::VarStore::new(Device::Cpu);
+    let folded = net.folded(&store.root());
     store.freeze();
     let example = Tensor::zeros([1, 1, SIDE as i64, SIDE as i64], (Kind::Float, Device::Cpu));
-    let mut forward = |inputs: &[Tensor]| vec![net.forward_t(&inputs[0], false)];
+    let mut forward = |inputs: &[Tensor]| vec![folded.forward_t(&inputs[0], false)];
     let module = CModule::create_by_tracing("LungUNet", "forward", &[example], &mut forward)
         .map_err(torch("tracing the network"))?;
     write_whole(path, "writing the TorchScript file", |path| module.save(path))
@@ -354,7 +382,7 @@ mod tests {
     use super::*;
 
     fn args(folder: &Path, steps: i64) -> TrainUnetArgs {
-        TrainUnetArgs { out: folder.join("lung-unet.pt"), steps, batch: 2, seed: 5, threads: 1 }
+        TrainUnetArgs { out: folder.join("lung-unet.pt"), steps, batch: 2, seed: 5, threads: 1, preview: None }
     }
 
     #[test]
@@ -394,17 +422,32 @@ mod tests {
     }
 
     #[test]
+    fn a_step_takes_slices_of_different_persons() {
+        // Slice b of a batch of n at step s is number s + 32 b of the block, which has 32 n slices, 4 of each person.
+        let all = block(5, 0, 2);
+        assert_eq!(all.len() as u64, 2 * BLOCK);
+        let input = |sample: &Sample| Tensor::from_slice(&sample.input).view([1, SIDE as i64, SIDE as i64]);
+        let steps: Vec<(Tensor, Tensor)> = produce(5, 3..5, 2).into_iter().collect();
+        for ((found, target), first) in steps.iter().zip([3, 4]) {
+            assert_eq!(target.size(), [2, 256, 256]);
+            assert_eq!(found.get(0), input(&all[first]));
+            assert_eq!(found.get(1), input(&all[first + BLOCK as usize]));
+        }
+    }
+
+    #[test]
     fn the_export_answers_as_the_network_does() {
         let folder = tempfile::tempdir().unwrap();
-        let mut training = Training::start(&args(folder.path(), 1)).unwrap();
+        let training = Training::start(&args(folder.path(), 1)).unwrap();
         let path = folder.path().join("lung-unet.pt");
-        export(&mut training.store, &training.net, &path).unwrap();
-        let input = stack(&[sample(1, Split::Validation, 0), sample(1, Split::Validation, 1)]).0;
+        export(&training.net, &path).unwrap();
+        let input = stack(&family(1, Split::Validation, 0).iter().collect::<Vec<_>>()).0;
         let module = CModule::load(&path).unwrap();
         let expected = tch::no_grad(|| training.net.forward_t(&input, false));
-        assert_eq!(module.forward_ts(&[input]).unwrap(), expected);
+        let difference = module.forward_ts(&[input]).unwrap() - expected;
+        assert!(difference.abs().max().double_value(&[]) < 1e-4);
         let first = std::fs::read(&path).unwrap();
-        export(&mut training.store, &training.net, &path).unwrap();
+        export(&training.net, &path).unwrap();
         assert!(first == std::fs::read(&path).unwrap());
     }
 }
