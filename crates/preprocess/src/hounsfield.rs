@@ -76,7 +76,7 @@ impl Opened {
 
 /// The slices of a series: each from a file of its own, or all from one, which is then read once.
 pub struct Slices {
-    shared: Option<Opened>,
+    shared: Option<Box<Opened>>,
 }
 
 impl Slices {
@@ -90,7 +90,7 @@ impl Slices {
         let mut rest = files.peekable();
         let several = rest.peek().is_some();
         let shared = first.filter(|first| several && rest.all(|file| file == *first)).map(Opened::open).transpose()?;
-        Ok(Self { shared })
+        Ok(Self { shared: shared.map(Box::new) })
     }
 
     /// A slice in HU, as [`read`].

@@ -174,11 +174,13 @@ fn shape(header: &NiftiHeader) -> Result<[usize; 3], String> {
     Ok([0, 1, 2].map(|axis| lengths.get(axis).copied().map_or(1, usize::from)))
 }
 
+/// Appends the values of whole stored voxels.
+type Append = fn(&[u8], &Scale, &mut Vec<f32>);
+
 /// How stored voxels become values.
 struct Converter {
     bytes: usize,
-    /// Appends the values of whole voxels.
-    append: fn(&[u8], &Scale, &mut Vec<f32>),
+    append: Append,
     scale: Scale,
 }
 
@@ -214,7 +216,7 @@ macro_rules! number {
 
 fn converter(header: &NiftiHeader) -> Result<Converter, String> {
     let unknown = || format!("data type {} is not supported; convert it to 16-bit integers or floats", header.datatype);
-    let (bytes, append): (usize, fn(&[u8], &Scale, &mut Vec<f32>)) = match header.data_type().map_err(|_| unknown())? {
+    let (bytes, append): (usize, Append) = match header.data_type().map_err(|_| unknown())? {
         NiftiType::Uint8 => number!(u8),
         NiftiType::Int8 => number!(i8),
         NiftiType::Uint16 => number!(u16),

@@ -2,7 +2,7 @@
 //!
 //!     read and reduce  ->  network  ->  clean up, judge, write
 //!
-//! A batch is whole series of together about [`BATCH_SLICES`] slices. A slice is reduced to what is needed later (the network's input,
+//! A batch is whole series of together some 64 slices. A slice is reduced to what is needed later (the network's input,
 //! the windowed picture, a survey), so memory holds a few batches of reduced slices and as many slices in HU as there are threads, however
 //! many series a study has.
 
@@ -82,7 +82,7 @@ pub fn run<'a>(
     result
 }
 
-/// Series in batches of about [`BATCH_SLICES`] slices.
+/// Series in batches of some 64 slices.
 fn batches(series: &[Series]) -> Vec<&[Series]> {
     let mut batches = Vec::new();
     let (mut start, mut slices) = (0, 0);

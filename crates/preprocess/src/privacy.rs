@@ -1,6 +1,6 @@
 //! What the outputs, the log and the errors may say of a patient: a pseudonym, keyed by a secret of the study.
 //!
-//! Paths often spell an id, a name or a date of birth. [`Naming::hide`] replaces them wherever they stand as words.
+//! Paths often spell an id, a name or a date of birth: those are replaced wherever they stand as words.
 
 use std::path::PathBuf;
 

@@ -1,11 +1,13 @@
 //! The shipped lung model: on phantom slices it never saw, and on real slices where they are at hand.
 
+#[path = "support/masks.rs"]
+mod masks;
+
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use preprocess::lungs::{self, Frame};
 use preprocess::model::{LungModel, Trust};
-use preprocess::morphology::{self, Connectivity};
 use preprocess::unet_training::{Split, family};
 use preprocess::{hounsfield, images, protocol};
 
@@ -46,16 +48,16 @@ fn times(mask: &Array2<bool>, number: usize, step: impl Fn(&Array2<bool>) -> Arr
 /// The patient without table.
 fn body(hu: &Array2<f32>) -> Array2<bool> {
     let solid = hu.mapv(|value| value > AIR_HU);
-    let opened = times(&times(&solid, 2, morphology::erode), 2, morphology::dilate);
-    morphology::fill_holes(&morphology::largest_component(&opened, Connectivity::Edge), Connectivity::Edge)
+    let opened = times(&times(&solid, 2, masks::erode), 2, masks::dilate);
+    masks::fill_holes(&masks::largest_component(&opened))
 }
 
 /// Aerated lung by densities alone, as in `tools/measure_lungs.py`: air in the body without windpipe and specks, closed, its
 /// small holes filled.
 fn reference(hu: &Array2<f32>, body: &Array2<bool>) -> Array2<bool> {
-    let inner = times(body, 2, morphology::erode);
+    let inner = times(body, 2, masks::erode);
     let mut air = Array2::from_shape_fn(hu.dim(), |at| inner[at] && hu[at] < AIR_HU);
-    air = morphology::dilate(&morphology::erode(&air));
+    air = masks::dilate(&masks::erode(&air));
     let mean_column = |mask: &Array2<bool>| {
         let columns = mask.indexed_iter().filter(|(_, set)| **set).map(|((_, column), _)| column);
         columns.sum::<usize>() as f64 / count(mask).max(1) as f64
@@ -64,7 +66,7 @@ fn reference(hu: &Array2<f32>, body: &Array2<bool>) -> Array2<bool> {
     let width = (0..hu.ncols()).filter(|column| body.column(*column).iter().any(|set| *set)).count() as f64;
     let mut lung = Array2::from_elem(hu.dim(), false);
     loop {
-        let piece = morphology::largest_component(&air, Connectivity::Edge);
+        let piece = masks::largest_component(&air);
         let area = count(&piece) as f64;
         if area < 0.0015 * whole {
             break;
@@ -75,8 +77,8 @@ fn reference(hu: &Array2<f32>, body: &Array2<bool>) -> Array2<bool> {
             lung.zip_mut_with(&piece, |lung, piece| *lung |= piece);
         }
     }
-    let closed = times(&times(&lung, 4, morphology::dilate), 4, morphology::erode);
-    morphology::fill_holes_below(&closed, Connectivity::Edge, 400)
+    let closed = times(&times(&lung, 4, masks::dilate), 4, masks::erode);
+    masks::fill_holes_below(&closed, 400)
 }
 
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
@@ -157,7 +159,7 @@ fn it_leaves_the_abdomen_empty() {
     let mut shares = Vec::new();
     for path in files(&series, "dcm") {
         if ABDOMEN.iter().any(|name| path.to_string_lossy().contains(name)) {
-            let hu = hounsfield::read(&path).expect("a slice");
+            let hu = hounsfield::read(&path, None).expect("a slice");
             shares.push(count(&mask(&model, &hu)) as f64 / count(&body(&hu)) as f64);
         }
     }
