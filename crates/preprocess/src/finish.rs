@@ -11,6 +11,7 @@ use ndarray::Array2;
 use crate::error::Error;
 use crate::inputs::{LeftOut, Series};
 use crate::lungs::{self, Frame};
+use crate::model::LungModel;
 use crate::pipeline::Reduced;
 use crate::preflight::{self, Clue, Finding, Scope};
 use crate::quality::{self, SeriesQuality, SliceQuality};
@@ -31,11 +32,20 @@ pub struct Finished {
     clues: Vec<Clue>,
 }
 
-/// Masks of a series, remarks, and the decision on each slice.
-pub fn series(config: &Config, series: &Series, reduced: Vec<Reduced>, labels: Vec<Array2<u8>>) -> Finished {
+/// Masks of a series, remarks, and the decision on each slice. `trims`: see [`lungs::trim`].
+pub fn series(
+    config: &Config,
+    trims: bool,
+    series: &Series,
+    (reduced, labels): (Vec<Reduced>, Vec<Array2<u8>>),
+) -> Finished {
     let frames: Vec<Frame> = reduced.iter().map(|slice| slice.frame.clone()).collect();
-    let masks = lungs::masks(&labels, &frames);
+    let mut masks = lungs::masks(&labels, &frames);
     drop(labels);
+    // Pictures are often cut so close that they show no whole body.
+    if trims && !series.is_picture() {
+        masks.iter_mut().zip(&reduced).for_each(|(mask, slice)| lungs::trim(mask, &slice.survey));
+    }
     let clues = match series.is_picture() {
         // A picture in the lung window shows no bone.
         true => Vec::new(),
@@ -114,6 +124,7 @@ impl Finished {
 /// What becomes of the finished series, in their order.
 pub struct Finisher<'a> {
     config: &'a Config,
+    trims: bool,
     table: SliceTable,
     sheets: Sheets,
     quality: Vec<SeriesQuality>,
@@ -127,7 +138,7 @@ impl<'a> Finisher<'a> {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn new(config: &'a Config, folder: &Path, model_sha256: &str, left_out: &[LeftOut]) -> Result<Self, Error> {
+    pub fn new(config: &'a Config, folder: &Path, model: &LungModel, left_out: &[LeftOut]) -> Result<Self, Error> {
         let excluded = left_out.iter().map(|file| Excluded {
             slice_id: None,
             patient_id: file.patient_id.clone(),
@@ -137,7 +148,8 @@ impl<'a> Finisher<'a> {
         });
         Ok(Self {
             config,
-            table: SliceTable::create(&folder.join(SLICES), config, model_sha256)?,
+            trims: model.is_shipped(),
+            table: SliceTable::create(&folder.join(SLICES), config, model.sha256())?,
             sheets: Sheets::new(&folder.join(SHEETS)),
             quality: Vec::new(),
             excluded: excluded.collect(),
@@ -146,9 +158,9 @@ impl<'a> Finisher<'a> {
         })
     }
 
-    /// The study's configuration.
-    pub fn config(&self) -> &'a Config {
-        self.config
+    /// The study's configuration, and whether masks are trimmed to the body.
+    pub fn settings(&self) -> (&'a Config, bool) {
+        (self.config, self.trims)
     }
 
     /// Takes the next series, which come in the order of their slices' ids.

@@ -204,9 +204,9 @@ fn finish<'a>(
                 )
             })
             .collect();
-        let config = finisher.config();
+        let (config, trims) = finisher.settings();
         let finished: Vec<_> = pool.install(|| {
-            let one = |(series, slices, labels)| crate::finish::series(config, series, slices, labels);
+            let one = |(series, slices, labels)| crate::finish::series(config, trims, series, (slices, labels));
             per_series.into_par_iter().map(one).collect()
         });
         finisher.take(finished)?;

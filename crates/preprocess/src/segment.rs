@@ -85,10 +85,18 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
     let failed = |error: rayon::ThreadPoolBuildError| Error::Usage(format!("cannot start {threads} threads: {error}"));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
     let (labels, slices) = label(&model, &source, &pool, &timing)?;
+    let trims = model.is_shipped() && source.has_size;
     drop(model);
     check_units(args, &source, &slices)?;
     let frames: Vec<Frame> = slices.iter().map(|slice| slice.frame.clone()).collect();
-    let masks = timing.of(Part::Clean, || pool.install(|| lungs::masks(&labels, &frames)));
+    let clean = || {
+        let mut masks = lungs::masks(&labels, &frames);
+        if trims {
+            masks.par_iter_mut().zip(&slices).for_each(|(mask, slice)| lungs::trim(mask, &slice.survey));
+        }
+        masks
+    };
+    let masks = timing.of(Part::Clean, || pool.install(clean));
     drop(labels);
     check_orientation(args, &source, &slices, &masks)?;
     if let Some(folder) = &args.overlay {

@@ -41,7 +41,7 @@ fn all(config: &Config, folder: &Path, naming: &mut Naming) -> Result<Summary, E
     let model = LungModel::load(&settings.model, Trust::Study(settings.model_sha256.as_deref()))?;
     let inputs = inputs::collect(config, naming)?;
     inputs.notes.iter().for_each(|note| eprintln!("note: {note}"));
-    let finisher = Finisher::new(config, folder, model.sha256(), &inputs.left_out)?;
+    let finisher = Finisher::new(config, folder, &model, &inputs.left_out)?;
     let finisher = pipeline::run(config, &model, &inputs.series, threads, finisher)?;
     let (series, left_out) = finisher.finish(folder)?;
     let mut excluded: BTreeMap<&'static str, usize> = BTreeMap::new();
