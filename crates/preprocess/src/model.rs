@@ -64,8 +64,8 @@ impl LungModel {
         &self.sha256
     }
 
-    /// True for a model that this project trained and ships. Its masks end at the body (see [`crate::lungs::trim`]); those of
-    /// others are left as lungmask would leave them.
+    /// True for a model that this project trained and ships. Its masks end at the body ([`crate::lungs::trim`]) and its crop of a
+    /// picture is checked ([`crate::protocol::prepare_picture`]); others are treated as lungmask treats its own.
     pub fn is_shipped(&self) -> bool {
         SHIPPED_SHA256.contains(&self.sha256.as_str())
     }

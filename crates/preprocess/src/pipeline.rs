@@ -70,7 +70,8 @@ pub fn run<'a>(
         let (to_network, read) = sync_channel(0);
         let (to_finisher, labelled) = sync_channel(0);
         let (batches, pool) = (&batches, &pool);
-        scope.spawn(move || read_ahead(batches, config, pool, &to_network));
+        let shipped = model.is_shipped();
+        scope.spawn(move || read_ahead(batches, (config, shipped), pool, &to_network));
         let finishing = scope.spawn(move || finish(finisher, labelled, pool));
         let network = label(model, config, read, &to_finisher, (pool, &progress));
         drop(to_finisher);
@@ -99,13 +100,13 @@ fn batches(series: &[Series]) -> Vec<&[Series]> {
 /// Reads batches ahead of the network. Ends when all are sent, at the first error, or when nobody listens any more.
 fn read_ahead<'a>(
     batches: &[&'a [Series]],
-    config: &Config,
+    (config, shipped): (&Config, bool),
     pool: &rayon::ThreadPool,
     to: &SyncSender<Result<Batch<'a>, Error>>,
 ) {
     for series in batches {
         // Waiting to send happens outside the pool, whose threads the finisher needs, too.
-        let slices = pool.install(|| read(series, config));
+        let slices = pool.install(|| read(series, config, shipped));
         let batch = slices.map(|slices| Batch { series, slices });
         let failed = batch.is_err();
         if to.send(batch).is_err() || failed {
@@ -115,7 +116,7 @@ fn read_ahead<'a>(
 }
 
 /// The slices of a batch, reduced. The first error in order, whatever the threads do.
-fn read(series: &[Series], config: &Config) -> Result<Vec<Reduced>, Error> {
+fn read(series: &[Series], config: &Config, shipped: bool) -> Result<Vec<Reduced>, Error> {
     let opened: Vec<Result<Opened, Error>> = series.par_iter().map(Series::open).collect();
     let opened = opened.into_iter().collect::<Result<Vec<Opened>, Error>>()?;
     let places: Vec<(usize, usize)> = series
@@ -123,7 +124,8 @@ fn read(series: &[Series], config: &Config) -> Result<Vec<Reduced>, Error> {
         .enumerate()
         .flat_map(|(number, series)| (0..series.slices.len()).map(move |index| (number, index)))
         .collect();
-    let reduce = |(number, index): &(usize, usize)| reduce(&opened[*number], *index, &series[*number], config);
+    let reduce =
+        |(number, index): &(usize, usize)| reduce(&opened[*number], *index, &series[*number], (config, shipped));
     let reduced: Vec<Result<Reduced, Error>> = places.par_iter().map(reduce).collect();
     let reduced = reduced.into_iter().collect::<Result<Vec<Reduced>, Error>>()?;
     let mut rest = reduced.as_slice();
@@ -135,12 +137,18 @@ fn read(series: &[Series], config: &Config) -> Result<Vec<Reduced>, Error> {
     Ok(reduced)
 }
 
-fn reduce(opened: &Opened, index: usize, series: &Series, config: &Config) -> Result<Reduced, Error> {
+fn reduce(
+    opened: &Opened,
+    index: usize,
+    series: &Series,
+    (config, shipped): (&Config, bool),
+) -> Result<Reduced, Error> {
     if interrupt::requested() {
         return Err(Error::Interrupted);
     }
     let hu = opened.slice(index)?;
-    let (input, crop) = protocol::prepare(&hu);
+    let prepare = if shipped && series.is_picture() { protocol::prepare_picture } else { protocol::prepare };
+    let (input, crop) = prepare(&hu);
     let size = config.preprocess.size as usize;
     Ok(Reduced {
         input,

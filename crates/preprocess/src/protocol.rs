@@ -30,6 +30,10 @@ pub const BODY_SIDE: usize = 128;
 /// What is denser belongs to the body, HU.
 pub const BODY_HU: f32 = -500.0;
 
+/// A box must hold at least one of so many parts of a picture. Measured on COVID-CT: boxes of 38 of the 746 images hold less, and miss the
+/// lungs; those of the others hold at least a quarter.
+const LEAST_BOX: usize = 5;
+
 /// The part of a slice that the network sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crop {
@@ -44,8 +48,22 @@ pub struct Crop {
 /// `hu`: (rows, columns) of at least one pixel, in any orientation whose first row is anterior and first column is the
 /// patient's right. Result: (256, 256) in 0..1.
 pub fn prepare(hu: &Array2<f32>) -> (Array2<f32>, Crop) {
+    let crop = body_box(hu.as_standard_layout().view());
+    cut_out(hu, crop)
+}
+
+/// As [`prepare`], for a picture and a model that is not bound to lungmask's crop: a box that is too small to hold two lungs is
+/// given up for the whole picture. In a bone or soft-tissue window only bone and blood are denser than -500 HU, and the box shrinks to the
+/// spine.
+pub fn prepare_picture(hu: &Array2<f32>) -> (Array2<f32>, Crop) {
+    let crop = body_box(hu.as_standard_layout().view());
+    let (rows, columns) = hu.dim();
+    let holds_lungs = crop.rows.len() * crop.cols.len() * LEAST_BOX >= rows * columns;
+    cut_out(hu, if holds_lungs { crop } else { Crop { rows: 0..rows, cols: 0..columns } })
+}
+
+fn cut_out(hu: &Array2<f32>, crop: Crop) -> (Array2<f32>, Crop) {
     let hu = hu.as_standard_layout();
-    let crop = body_box(hu.view());
     let cut = hu.slice(s![crop.rows.clone(), crop.cols.clone()]);
     (zoom_linear(cut), crop)
 }
@@ -188,6 +206,18 @@ mod tests {
         let (input, crop) = prepare(&Array2::from_elem((1, 1), 500.0));
         assert_eq!(crop, Crop { rows: 0..1, cols: 0..1 });
         assert_eq!(input, Array2::from_elem((SIDE, SIDE), 1524.0 / 1624.0));
+    }
+
+    #[test]
+    fn a_box_too_small_for_lungs_is_given_up_in_a_picture() {
+        // A soft-tissue window: the spine alone is bright, a ninth of a side each way.
+        let mut hu = Array2::from_elem((180, 180), -1350.0);
+        hu.slice_mut(s![80..100, 80..100]).fill(150.0);
+        assert!(prepare(&hu).1.rows.len() < 40);
+        assert_eq!(prepare_picture(&hu).1, Crop { rows: 0..180, cols: 0..180 });
+        // A body that fills half of each side keeps its box.
+        hu.slice_mut(s![45..135, 45..135]).fill(40.0);
+        assert_eq!(prepare_picture(&hu), prepare(&hu));
     }
 
     #[test]

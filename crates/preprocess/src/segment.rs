@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::lungs::{self, Frame};
 use crate::model::{self, LungModel, Trust};
 use crate::preflight::{self, Scope};
+use crate::protocol::Crop;
 use crate::source::{Request, Source};
 use crate::survey::Survey;
 use crate::timing::{Part, Timing};
@@ -85,6 +86,7 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
     let failed = |error: rayon::ThreadPoolBuildError| Error::Usage(format!("cannot start {threads} threads: {error}"));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
     let (labels, slices) = label(&model, &source, &pool, &timing)?;
+    // An image shows no whole body.
     let trims = model.is_shipped() && source.has_size;
     drop(model);
     check_units(args, &source, &slices)?;
@@ -129,7 +131,9 @@ fn label(
     let progress = Progress::new("segment", "slices", source.count() as u64);
     let result = std::thread::scope(|scope| {
         let (to, from) = sync_channel(1);
-        scope.spawn(move || read_ahead(source, pool, timing, &to));
+        let prepare =
+            if model.is_shipped() && !source.has_size { protocol::prepare_picture } else { protocol::prepare };
+        scope.spawn(move || read_ahead((source, prepare), pool, timing, &to));
         network(model, from, pool, timing, &progress)
     });
     progress.finish();
@@ -154,9 +158,17 @@ fn network(
     Ok((labels, kept))
 }
 
-fn read_ahead(source: &Source, pool: &rayon::ThreadPool, timing: &Timing, to: &SyncSender<Result<Chunk, Error>>) {
+/// How a slice becomes the network's input.
+type Prepare = fn(&Array2<f32>) -> (Array2<f32>, Crop);
+
+fn read_ahead(
+    (source, prepare): (&Source, Prepare),
+    pool: &rayon::ThreadPool,
+    timing: &Timing,
+    to: &SyncSender<Result<Chunk, Error>>,
+) {
     for start in (0..source.count()).step_by(CHUNK) {
-        let chunk = pool.install(|| read_chunk(source, start..(start + CHUNK).min(source.count()), timing));
+        let chunk = pool.install(|| read_chunk(source, start..(start + CHUNK).min(source.count()), prepare, timing));
         let failed = chunk.is_err();
         if to.send(chunk).is_err() || failed {
             return;
@@ -164,7 +176,7 @@ fn read_ahead(source: &Source, pool: &rayon::ThreadPool, timing: &Timing, to: &S
     }
 }
 
-fn read_chunk(source: &Source, range: std::ops::Range<usize>, timing: &Timing) -> Result<Chunk, Error> {
+fn read_chunk(source: &Source, range: std::ops::Range<usize>, crop: Prepare, timing: &Timing) -> Result<Chunk, Error> {
     if interrupt::requested() {
         return Err(Error::Interrupted);
     }
@@ -172,7 +184,7 @@ fn read_chunk(source: &Source, range: std::ops::Range<usize>, timing: &Timing) -
         timing.of(Part::Read, || range.into_par_iter().map(|index| source.slice(index)).collect());
     let slices = slices.into_iter().collect::<Result<Vec<_>, _>>()?;
     let prepare = |hu: Array2<f32>| {
-        let (input, crop) = protocol::prepare(&hu);
+        let (input, crop) = crop(&hu);
         // Without positions a volume is cleaned up as a whole, whatever its gaps, as lungmask does.
         let frame = Frame { crop, shape: hu.dim(), z_mm: None };
         (input, Kept { frame, survey: Survey::new(&hu) })
