@@ -49,7 +49,7 @@ pub fn series(
     let clues = match series.is_picture() {
         // A picture in the lung window shows no bone.
         true => Vec::new(),
-        false => preflight::clues(reduced.iter().map(|slice| &slice.survey).zip(&masks)),
+        false => reduced.iter().filter_map(|slice| preflight::clue(&slice.survey)).collect(),
     };
     let mut finished = Finished {
         description: series.describe(),

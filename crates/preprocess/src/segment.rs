@@ -90,6 +90,7 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
     let trims = model.is_shipped() && source.has_size;
     drop(model);
     check_units(args, &source, &slices)?;
+    check_orientation(args, &source, &slices)?;
     let frames: Vec<Frame> = slices.iter().map(|slice| slice.frame.clone()).collect();
     let clean = || {
         let mut masks = lungs::masks(&labels, &frames);
@@ -100,7 +101,6 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
     };
     let masks = timing.of(Part::Clean, || pool.install(clean));
     drop(labels);
-    check_orientation(args, &source, &slices, &masks)?;
     if let Some(folder) = &args.overlay {
         draw(folder, &source, &masks, &pool)?;
     }
@@ -206,11 +206,11 @@ fn check_units(args: &SegmentArgs, source: &Source, slices: &[Kept]) -> Result<(
     }
 }
 
-fn check_orientation(args: &SegmentArgs, source: &Source, slices: &[Kept], masks: &[Array2<u8>]) -> Result<(), Error> {
+fn check_orientation(args: &SegmentArgs, source: &Source, slices: &[Kept]) -> Result<(), Error> {
     if args.no_check_orientation || !source.has_size {
         return Ok(());
     }
-    let clues = preflight::clues(slices.iter().map(|slice| &slice.survey).zip(masks));
+    let clues: Vec<_> = slices.iter().filter_map(|slice| preflight::clue(&slice.survey)).collect();
     match preflight::orientation(&clues, Scope::Series) {
         None => Ok(()),
         Some(finding) => {
