@@ -1,6 +1,8 @@
 //! Slices on their way through the stage: three threads, each busy with another batch.
 //!
-//!     read and reduce  ->  network  ->  clean up, judge, write
+//! ```text
+//! read and reduce  ->  network  ->  clean up, judge, write
+//! ```
 //!
 //! A batch is whole series of together some 64 slices. A slice is reduced to what is needed later (the network's input,
 //! the windowed picture, a survey), so memory holds a few batches of reduced slices and as many slices in HU as there are threads, however
