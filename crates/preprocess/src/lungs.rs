@@ -51,10 +51,9 @@ pub fn trim(mask: &mut Array2<u8>, slice: &Survey) {
     if mask.iter().all(|label| *label == mask_value::BACKGROUND) {
         return;
     }
-    let body = slice.body();
     let (rows, columns) = mask.dim();
     for ((row, column), label) in mask.indexed_iter_mut().filter(|(_, label)| **label != mask_value::BACKGROUND) {
-        if !body.get(row * survey::SIDE / rows, column * survey::SIDE / columns) {
+        if !slice.body.get(row * survey::SIDE / rows, column * survey::SIDE / columns) {
             *label = mask_value::BACKGROUND;
         }
     }

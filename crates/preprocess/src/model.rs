@@ -139,6 +139,15 @@ pub fn threads(setting: u32) -> usize {
     }
 }
 
+/// A pool of so many threads for reading, the network and cleaning.
+///
+/// # Errors
+/// The threads cannot be started.
+pub fn pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
+    let failed = |error: rayon::ThreadPoolBuildError| Error::Usage(format!("cannot start {threads} threads: {error}"));
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)
+}
+
 /// A TorchScript file is a zip archive with a `code` folder; PyTorch's own weight files are archives without one.
 fn check_format(bytes: &[u8]) -> Result<(), String> {
     let advice = "export one with torch.jit.save, or use the shipped data/models/lung-unet.pt";

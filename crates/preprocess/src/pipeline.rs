@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::finish::Finisher;
 use crate::inputs::{Opened, Series};
 use crate::lungs::Frame;
-use crate::model::LungModel;
+use crate::model::{self, LungModel};
 use crate::survey::Survey;
 use crate::{preflight, protocol, window};
 
@@ -62,8 +62,7 @@ pub fn run<'a>(
     threads: usize,
     finisher: Finisher<'a>,
 ) -> Result<Finisher<'a>, Error> {
-    let failed = |error: rayon::ThreadPoolBuildError| Error::Usage(format!("cannot start {threads} threads: {error}"));
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
+    let pool = model::pool(threads)?;
     let slices: usize = series.iter().map(|series| series.slices.len()).sum();
     let progress = Progress::new("preprocess", "slices", slices as u64);
     let batches = batches(series);

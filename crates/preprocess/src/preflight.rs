@@ -32,7 +32,7 @@ const BONE_HU: i16 = 180;
 const LEAST_LUNG: usize = SIDE * SIDE / 100;
 /// Least number of slices for a verdict on the orientation.
 const LEAST_SLICES: usize = 8;
-/// Spine in front of the lungs: mean sign below this.
+/// Spine in the front of the body: mean sign below this.
 const FRONT_BELOW: f64 = -0.06;
 /// A mirror image: the heart's sign below the first and the lungs' asymmetry below the second.
 const MIRRORED_SERIES: (f64, f64) = (-0.2, -0.05);
@@ -49,7 +49,7 @@ pub enum Finding {
         /// What they look like.
         looks_like: &'static str,
     },
-    /// The spine lies in front of the lungs.
+    /// The spine lies in the front of the body.
     FrontBack {
         /// Mean sign of the spine, -1 in front to +1 behind.
         spine: f64,
@@ -76,7 +76,7 @@ impl fmt::Display for Finding {
             ),
             Self::FrontBack { spine, slices } => write!(
                 out,
-                "it looks flipped front to back: in {slices} slices the spine lies in front of the lungs (sign {spine:+.2}, expected \
+                "it looks flipped front to back: in {slices} slices the spine lies in the front of the body (sign {spine:+.2}, expected \
                  above 0); the file's orientation is probably wrong"
             ),
             Self::LeftRight { heart, lungs, slices } => write!(
@@ -139,7 +139,7 @@ pub struct Clue {
 /// Lungs are air inside the body here, named by the side of the picture they lie on: the network knows how lungs lie and may
 /// find none in a flipped slice.
 pub fn clue(slice: &Survey) -> Option<Clue> {
-    let body = slice.body();
+    let body = &slice.body;
     let air = |row: usize, column: usize| body.get(row, column) && slice.hu[(row, column)] < AIR_BELOW;
     let labels = &sided(&Array2::from_shape_fn((SIDE, SIDE), |(row, column)| u8::from(air(row, column))));
     let count = |label| labels.iter().filter(|found| **found == label).count();

@@ -2,6 +2,7 @@
 //!
 //! Paths often spell an id, a name or a date of birth: those are replaced wherever they stand as words.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use contract::config::{Config, Pseudonyms};
@@ -22,7 +23,8 @@ const LEAST_IN_TEXT: usize = 4;
 /// How raw ids become ids of the outputs, and what must not be seen.
 pub struct Naming {
     key: Option<Key>,
-    hidden: Vec<(String, String)>,
+    /// What must not be seen, and what stands for it.
+    hidden: BTreeMap<String, String>,
 }
 
 impl Naming {
@@ -36,7 +38,7 @@ impl Naming {
             Pseudonyms::Keep => None,
             Pseudonyms::Keyed => Some(Key::load_or_create(&path).map_err(|source| Error::Write { path, source })?),
         };
-        Ok(Self { key, hidden: Vec::new() })
+        Ok(Self { key, hidden: BTreeMap::new() })
     }
 
     /// The id of a patient in the outputs.
@@ -70,9 +72,8 @@ impl Naming {
     /// Remembers what must not be seen of a patient: the raw id, if ids have pseudonyms, and names and dates.
     pub fn learn<'a>(&mut self, raw: &str, names: impl IntoIterator<Item = &'a str>) {
         let mut add = |secret: &str, stands_for: &str| {
-            let known = self.hidden.iter().any(|(hidden, _)| hidden == secret);
-            if !secret.is_empty() && !known {
-                self.hidden.push((secret.to_owned(), stands_for.to_owned()));
+            if !secret.is_empty() {
+                self.hidden.entry(secret.to_owned()).or_insert_with(|| stands_for.to_owned());
             }
         };
         if let Some(key) = &self.key {
@@ -81,8 +82,6 @@ impl Naming {
         for name in names {
             words(name).for_each(|word| add(word, HIDDEN));
         }
-        // Longer ones first, so that an id goes before a word of it.
-        self.hidden.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
     }
 
     /// A path of the input for the outputs, with what must not be seen of its patient hidden.
@@ -112,8 +111,10 @@ impl Naming {
     }
 
     fn hide(&self, text: &str, least: usize) -> String {
-        let long_enough = self.hidden.iter().filter(|(secret, _)| secret.len() >= least);
-        long_enough.fold(text.to_owned(), |text, (secret, stands_for)| replace_whole(&text, secret, stands_for))
+        let mut hidden: Vec<_> = self.hidden.iter().filter(|(secret, _)| secret.len() >= least).collect();
+        // Longer ones first, so that an id goes before a word of it.
+        hidden.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
+        hidden.into_iter().fold(text.to_owned(), |text, (secret, stands_for)| replace_whole(&text, secret, stands_for))
     }
 }
 
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn names_are_hidden_word_by_word() {
-        let naming = Naming { key: None, hidden: Vec::new() };
+        let naming = Naming { key: None, hidden: BTreeMap::new() };
         assert_eq!(
             naming.source("DOE_JANE/19600102/1.dcm", "7", ["Doe^Jane^^Dr", "19600102"]),
             "hidden_hidden/hidden/1.dcm"
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn kept_ids_must_be_names() {
-        let naming = Naming { key: None, hidden: Vec::new() };
+        let naming = Naming { key: None, hidden: BTreeMap::new() };
         assert!(naming.patient("covid-179").is_ok());
         for raw in ["", "a/b", "..", "a\\b", "a\nb"] {
             assert!(naming.patient(raw).is_err(), "{raw:?}");
@@ -185,7 +186,7 @@ mod tests {
     fn errors_say_nothing_of_a_patient_they_learnt() {
         let mut naming = Naming {
             key: None,
-            hidden: vec![("P-77".to_owned(), "ab12".to_owned()), ("3".to_owned(), "cd34".to_owned())],
+            hidden: [("P-77", "ab12"), ("3", "cd34")].map(|(raw, id)| (raw.to_owned(), id.to_owned())).into(),
         };
         naming.learn("P-77", ["Doe^Jane"]);
         let error = Error::File { path: "raw/P-77/3/jane doe.dcm".into(), message: "P-77 has 3 frames".to_owned() };

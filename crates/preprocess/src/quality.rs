@@ -58,7 +58,7 @@ pub fn flags(mask: &Array2<u8>, slice: Option<&Survey>) -> Vec<&'static str> {
         return flags;
     }
     let small = survey::mask(mask);
-    if slice.is_some_and(|slice| outside(&small, &slice.body()) > OUTSIDE_FROM) {
+    if slice.is_some_and(|slice| outside(&small, &slice.body) > OUTSIDE_FROM) {
         flags.push(flag::OUTSIDE_BODY);
     }
     if let (Some(right), Some(left)) = (column_of(&small, mask_value::RIGHT), column_of(&small, mask_value::LEFT))

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::lungs::{self, Frame};
 use crate::model::{self, LungModel, Trust};
-use crate::preflight::{self, Scope};
+use crate::preflight::{self, Finding, Scope};
 use crate::protocol::Crop;
 use crate::source::{Request, Source};
 use crate::survey::Survey;
@@ -77,20 +77,17 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
     if low >= high {
         return Err(Error::Usage(format!("--image-hu: expected LOW < HIGH, got {low} {high}")));
     }
-    let threads = model::threads(args.threads);
     let timing = Timing::start();
     let model =
         timing.of(Part::Model, || LungModel::load(&args.model, Trust::Command(args.model_sha256.as_deref())))?;
     let request = Request { input: &args.input, series: args.series.as_deref(), image_hu: (low, high) };
     let source = timing.of(Part::Read, || Source::open(&request))?;
-    let failed = |error: rayon::ThreadPoolBuildError| Error::Usage(format!("cannot start {threads} threads: {error}"));
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
+    let pool = model::pool(model::threads(args.threads))?;
     let (labels, slices) = label(&model, &source, &pool, &timing)?;
     // An image shows no whole body.
-    let trims = model.is_shipped() && source.has_size;
+    let trims = model.is_shipped() && !source.is_picture;
     drop(model);
-    check_units(args, &source, &slices)?;
-    check_orientation(args, &source, &slices)?;
+    check(args, &source, &slices)?;
     let frames: Vec<Frame> = slices.iter().map(|slice| slice.frame.clone()).collect();
     let clean = || {
         let mut masks = lungs::masks(&labels, &frames);
@@ -132,7 +129,7 @@ fn label(
     let result = std::thread::scope(|scope| {
         let (to, from) = sync_channel(1);
         let prepare =
-            if model.is_shipped() && !source.has_size { protocol::prepare_picture } else { protocol::prepare };
+            if model.is_shipped() && source.is_picture { protocol::prepare_picture } else { protocol::prepare };
         scope.spawn(move || read_ahead((source, prepare), pool, timing, &to));
         network(model, from, pool, timing, &progress)
     });
@@ -192,32 +189,23 @@ fn read_chunk(source: &Source, range: std::ops::Range<usize>, crop: Prepare, tim
     Ok(timing.of(Part::Prepare, || slices.into_par_iter().map(prepare).unzip()))
 }
 
-fn check_units(args: &SegmentArgs, source: &Source, slices: &[Kept]) -> Result<(), Error> {
-    // An image has the values that were declared for it.
-    if args.no_check_units || !source.has_size {
+/// Whether the volume can be CT, seen as it says. An image has the values that were declared for it, and shows no bone.
+fn check(args: &SegmentArgs, source: &Source, slices: &[Kept]) -> Result<(), Error> {
+    if source.is_picture {
         return Ok(());
     }
-    match preflight::units(slices.iter().map(|slice| &slice.survey)) {
+    let refuse = |finding: Option<Finding>, advice: &'static str| match finding {
         None => Ok(()),
-        Some(finding) => {
-            let what = args.input.display().to_string();
-            Err(Error::Suspect { what, finding, advice: "give --no-check-units" })
-        }
+        Some(finding) => Err(Error::Suspect { what: args.input.display().to_string(), finding, advice }),
+    };
+    if !args.no_check_units {
+        refuse(preflight::units(slices.iter().map(|slice| &slice.survey)), "give --no-check-units")?;
     }
-}
-
-fn check_orientation(args: &SegmentArgs, source: &Source, slices: &[Kept]) -> Result<(), Error> {
-    if args.no_check_orientation || !source.has_size {
-        return Ok(());
+    if !args.no_check_orientation {
+        let clues: Vec<_> = slices.iter().filter_map(|slice| preflight::clue(&slice.survey)).collect();
+        refuse(preflight::orientation(&clues, Scope::Series), "give --no-check-orientation")?;
     }
-    let clues: Vec<_> = slices.iter().filter_map(|slice| preflight::clue(&slice.survey)).collect();
-    match preflight::orientation(&clues, Scope::Series) {
-        None => Ok(()),
-        Some(finding) => {
-            let what = args.input.display().to_string();
-            Err(Error::Suspect { what, finding, advice: "give --no-check-orientation" })
-        }
-    }
+    Ok(())
 }
 
 fn write(path: &Path, source: &Source, masks: &[Array2<u8>]) -> Result<(), Error> {

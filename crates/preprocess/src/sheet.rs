@@ -10,7 +10,7 @@ use image::{Rgb, RgbImage};
 use ndarray::{Array2, s};
 
 use crate::error::Error;
-use crate::overlay;
+use crate::{overlay, survey};
 
 /// Pictures of a row, and of one series at most.
 pub const ROW: usize = 10;
@@ -53,10 +53,9 @@ impl Tile {
     /// Makes one of a windowed slice and its mask, both square and of one size.
     pub fn new(picture: &Array2<u8>, mask: &Array2<u8>, flags: &[&str]) -> Self {
         let inner = TILE - 2 * FRAME;
-        let side = picture.nrows();
-        let at = |index: usize| (2 * index + 1) * side / (2 * inner);
+        let at = survey::centres(picture.nrows(), inner);
         let small =
-            |image: &Array2<u8>| Array2::from_shape_fn((inner, inner), |(row, column)| image[(at(row), at(column))]);
+            |image: &Array2<u8>| Array2::from_shape_fn((inner, inner), |(row, column)| image[(at[row], at[column])]);
         let drawn = overlay::draw_grey(&small(picture), &small(mask));
         let frame = match flags {
             [] => BLACK,

@@ -29,8 +29,10 @@ pub struct Source {
     pub affine: Affine,
     /// The geometry that the mask takes over.
     pub header: NiftiHeader,
-    /// False for images, whose pixels have no size.
+    /// False where pixels have no known size: in images, and in DICOM that does not state it.
     pub has_size: bool,
+    /// True for an image file, whose values are what was declared for it.
+    pub is_picture: bool,
 }
 
 /// What to read.
@@ -58,7 +60,7 @@ impl Source {
         if nifti_io::is_nifti(input) {
             let volume = nifti_io::read(input)?;
             tell(&volume.remarks);
-            return Ok(Self::of_values(volume.values, volume.affine, volume.header, true));
+            return Ok(Self::of_values(volume.values, volume.affine, volume.header, false));
         }
         refuse_foreign(input)?;
         if dicom::is_dicom(input).map_err(unreadable)? {
@@ -68,12 +70,12 @@ impl Source {
         let picture = images::read(input, request.image_hu)?;
         let affine = Affine::of_picture([1.0; 3]);
         let hu = picture.reversed_axes().insert_axis(Axis(2)).as_standard_layout().into_owned();
-        Ok(Self::of_values(hu, affine, nifti_io::header(&affine), false))
+        Ok(Self::of_values(hu, affine, nifti_io::header(&affine), true))
     }
 
-    fn of_values(values: Array3<f32>, affine: Affine, header: NiftiHeader, has_size: bool) -> Self {
+    fn of_values(values: Array3<f32>, affine: Affine, header: NiftiHeader, is_picture: bool) -> Self {
         let (i, j, k) = values.dim();
-        Self { slices: Slices::Whole(values), shape: [i, j, k], affine, header, has_size }
+        Self { slices: Slices::Whole(values), shape: [i, j, k], affine, header, has_size: !is_picture, is_picture }
     }
 
     /// Takes one series by [`choice::RULE`], or the one asked for, and names the others.
@@ -126,7 +128,7 @@ impl Source {
                 headers.reverse();
             }
             let slices = Slices::Files { folder: folder.to_owned(), headers, opened };
-            return Ok(Self { slices, shape, affine, header, has_size });
+            return Ok(Self { slices, shape, affine, header, has_size, is_picture: false });
         }
         // Slices of another plane have to be together before they can be cut anew.
         let mut values = Array3::zeros(shape);
@@ -134,7 +136,7 @@ impl Source {
             let hu = read_slice(&opened, folder, header)?;
             values.index_axis_mut(Axis(2), slice).assign(&hu.t());
         }
-        Ok(Self { slices: Slices::Whole(values), shape, affine, header, has_size })
+        Ok(Self { slices: Slices::Whole(values), shape, affine, header, has_size, is_picture: false })
     }
 
     /// Number of axial slices.

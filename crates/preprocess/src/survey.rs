@@ -17,16 +17,18 @@ pub struct Survey {
     pub hu: Array2<i16>,
     /// Least and largest value of the whole slice.
     pub range: (f32, f32),
+    /// The body with everything inside it, without table and clothes. Empty if there is none.
+    pub body: Mask,
 }
 
-/// Which of `count` pixels each of the samples takes: the one at its centre.
-fn centres(count: usize) -> Vec<usize> {
-    (0..SIDE).map(|index| (2 * index + 1) * count / (2 * SIDE)).collect()
+/// Which of `count` pixels each of `samples` takes: the one at its centre.
+pub fn centres(count: usize, samples: usize) -> Vec<usize> {
+    (0..samples).map(|index| (2 * index + 1) * count / (2 * samples)).collect()
 }
 
 /// Samples an image of at least one pixel.
 fn sample<T: Copy, U>(image: &Array2<T>, convert: impl Fn(T) -> U) -> Array2<U> {
-    let (rows, columns) = (centres(image.nrows()), centres(image.ncols()));
+    let (rows, columns) = (centres(image.nrows(), SIDE), centres(image.ncols(), SIDE));
     Array2::from_shape_fn((SIDE, SIDE), |(row, column)| convert(image[(rows[row], columns[column])]))
 }
 
@@ -40,12 +42,9 @@ impl Survey {
             let value = if value.is_nan() { crate::hounsfield::AIR_HU } else { value };
             value.round().clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16
         });
-        Self { hu: small, range }
-    }
-
-    /// The body with everything inside it, without table and clothes. Empty if there is none.
-    pub fn body(&self) -> Mask {
-        protocol::body(&Mask::from_fn((SIDE, SIDE), |row, column| f32::from(self.hu[(row, column)]) > BODY_HU))
+        let dense = |row, column| f32::from(small[(row, column)]) > BODY_HU;
+        let body = protocol::body(&Mask::from_fn((SIDE, SIDE), dense));
+        Self { hu: small, range, body }
     }
 }
 
@@ -61,9 +60,9 @@ mod tests {
     #[test]
     fn samples_lie_at_the_centres() {
         // By hand: 256 pixels are taken at 1, 3, 5, ...; 64 pixels twice each; one pixel always.
-        assert_eq!(centres(256)[..3], [1, 3, 5]);
-        assert_eq!(centres(64)[..4], [0, 0, 1, 1]);
-        assert!(centres(1).iter().all(|pixel| *pixel == 0));
+        assert_eq!(centres(256, SIDE)[..3], [1, 3, 5]);
+        assert_eq!(centres(64, SIDE)[..4], [0, 0, 1, 1]);
+        assert!(centres(1, SIDE).iter().all(|pixel| *pixel == 0));
     }
 
     #[test]

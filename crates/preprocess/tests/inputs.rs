@@ -86,6 +86,23 @@ fn values_that_are_no_hu_end_the_run_and_say_how_to_go_on() {
 }
 
 #[test]
+fn a_dicom_slice_of_unknown_size_is_held_against_hu_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = support::stand_in(folder.path());
+    let mut slice = Slice::new("A", "1.2.1", 1, 0.0);
+    slice.position = false;
+    // Large enough for the samples to miss the corner, which is padding.
+    slice.hu = chest(256, 256, false) + 1024.0;
+    let path = folder.path().join("in/1.dcm");
+    slice.write(&path);
+    let (input, output) = (path.display().to_string(), folder.path().join("m.nii").display().to_string());
+    let model_path = model.path.display().to_string();
+    let outcome =
+        support::preprocess(["segment", &input, &output, "--model", &model_path, "--model-sha256", &model.sha256]);
+    assert!(outcome.code == 4 && outcome.stderr.contains("--no-check-units"), "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[test]
 fn a_volume_upside_down_ends_the_run_and_says_how_to_go_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = support::stand_in(folder.path());

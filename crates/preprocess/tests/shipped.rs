@@ -85,20 +85,8 @@ fn reference(hu: &Array2<f32>, body: &Array2<bool>) -> Array2<bool> {
 }
 
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|own| own == extension) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
+    let found = contract::hash::walk(folder).expect("a folder").into_iter();
+    found.filter(|path| path.extension().is_some_and(|own| own == extension)).map(|path| folder.join(path)).collect()
 }
 
 fn shared(folder: &str) -> Option<PathBuf> {
