@@ -32,6 +32,18 @@ pub const EXCLUDED: &str = "excluded.csv";
 pub const QUALITY: &str = "qa.csv";
 /// What is known of the mask of each slice.
 pub const QUALITY_SLICES: &str = "qa_slices.csv";
+/// Lesion masks of the slices, beside them; no rows where nobody knows the lesions.
+pub const LESIONS: &str = "lesions.parquet";
+/// True masks of synthetic CT, in its folder.
+pub const TRUTH: &str = "truth.parquet";
+/// What was measured on the attention maps of a run's test slices.
+pub const ATTENTION: &str = "attention.parquet";
+/// As [`PREDICTIONS`], of the same patients with the confounder reversed.
+pub const PREDICTIONS_REVERSED: &str = "predictions-reversed.parquet";
+/// Folder of a run's TensorBoard event files.
+pub const TENSORBOARD: &str = "tb";
+/// Ends the names of the folders that hold a study's second set of synthetic CT, see [`Config::reversed`].
+const REVERSED_SUFFIX: &str = "-reversed";
 /// Folder of the contact sheets, beside the slices.
 pub const SHEETS: &str = "sheets";
 
@@ -42,22 +54,28 @@ pub struct Layout {
     pub data: PathBuf,
     /// `reports/<study>`
     pub reports: PathBuf,
+    /// Ends the names of the first two folders.
+    suffix: &'static str,
 }
 
 impl Layout {
     /// The folders that a configuration names.
     pub fn new(config: &Config) -> Self {
-        Self { data: config.paths.data.join(&config.study), reports: config.paths.reports.join(&config.study) }
+        Self {
+            data: config.paths.data.join(&config.study),
+            reports: config.paths.reports.join(&config.study),
+            suffix: if config.is_reversed { REVERSED_SUFFIX } else { "" },
+        }
     }
 
     /// CT as it came, or as the phantom made it.
     pub fn raw(&self) -> PathBuf {
-        self.data.join("0_raw")
+        self.data.join(format!("0_raw{}", self.suffix))
     }
 
     /// Folder of `slices.parquet`.
     pub fn masks(&self) -> PathBuf {
-        self.data.join("1_masks")
+        self.data.join(format!("1_masks{}", self.suffix))
     }
 
     /// Contact sheets of the masks; the report holds a copy in a folder of the same name.
@@ -83,6 +101,11 @@ impl Layout {
     /// `slices.parquet`.
     pub fn slices(&self) -> PathBuf {
         self.masks().join(SLICES)
+    }
+
+    /// `lesions.parquet`.
+    pub fn lesions(&self) -> PathBuf {
+        self.masks().join(LESIONS)
     }
 
     /// `folds.parquet`.

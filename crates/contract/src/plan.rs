@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::layout::{LABELS, LOG, Layout, PREDICTIONS};
+use crate::layout::{ATTENTION, EXCLUDED, LABELS, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED};
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,10 +70,24 @@ fn single(stage: Stage, inputs: Vec<(String, PathBuf)>, config: Value, output: P
     Task { stage, id: stage.name().to_owned(), inputs, config, output, arguments: Vec::new() }
 }
 
+/// Flag of the phantom's and of preprocess's program for the second set of CT.
+const REVERSED: &str = "--reversed";
+
+/// `task` as it is for the study's second set of CT, if `config` is that.
+fn of_set(config: &Config, task: Task) -> Task {
+    if !config.is_reversed {
+        return task;
+    }
+    let id = format!("{}/reversed", task.id);
+    let config = json!({ "reversed": true, "of": task.config });
+    Task { id, config, arguments: vec![REVERSED.to_owned()], ..task }
+}
+
 /// The task that makes synthetic CT.
 pub fn phantom(config: &Config) -> Task {
-    let values = json!({ "classes": config.values["classes"], "phantom": config.section("phantom", &["enabled"]) });
-    single(Stage::Phantom, Vec::new(), values, Layout::new(config).raw())
+    let what = config.section("phantom", &["enabled", "reversed"]);
+    let values = json!({ "classes": config.values["classes"], "phantom": what });
+    of_set(config, single(Stage::Phantom, Vec::new(), values, Layout::new(config).raw()))
 }
 
 /// The labels file of a DICOM study.
@@ -91,9 +105,12 @@ pub fn preprocess(config: &Config) -> Task {
         Some(manifest) => inputs.push(input("manifest", manifest.clone())),
         None => inputs.push(input("labels", labels_file(config))),
     }
-    let what = config.section("preprocess", &["input", "labels", "manifest", "model"]);
+    if let Some(lesions) = &config.preprocess.lesions {
+        inputs.push(input("lesions", lesions.clone()));
+    }
+    let what = config.section("preprocess", &["input", "labels", "manifest", "lesions", "model"]);
     let values = json!({ "classes": config.values["classes"], "preprocess": what });
-    single(Stage::Preprocess, inputs, values, layout.masks())
+    of_set(config, single(Stage::Preprocess, inputs, values, layout.masks()))
 }
 
 /// The task that makes `folds.parquet`.
@@ -118,7 +135,14 @@ pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
     if let Value::Object(map) = &mut values {
         map.shift_remove("init");
     }
-    let mut inputs = vec![input("slices", layout.slices()), input("folds", layout.folds_table())];
+    let mut inputs = vec![
+        input("slices", layout.slices()),
+        input("lesions", layout.lesions()),
+        input("folds", layout.folds_table()),
+    ];
+    if let Some(reversed) = config.reversed() {
+        inputs.push(input("slices-reversed", Layout::new(&reversed).slices()));
+    }
     if let Some(init) = settings.and_then(|found| found.train.init.clone()) {
         inputs.push(input("init", init));
     }
@@ -139,12 +163,12 @@ pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
 pub fn report(config: &Config, folds: usize) -> Task {
     let layout = Layout::new(config);
     let mut inputs = vec![input("slices", layout.slices()), input("folds", layout.folds_table())];
-    let excluded = layout.masks().join(crate::layout::EXCLUDED);
-    inputs.push(input("excluded", excluded));
+    inputs.push(input("excluded", layout.masks().join(EXCLUDED)));
     inputs.push(input("sheets", layout.sheets()));
     for (method, fold, seed) in runs(config, folds) {
         let folder = layout.run(&method, fold, seed);
-        for file in [PREDICTIONS, LOG] {
+        let reversed = config.reversed().map(|_| PREDICTIONS_REVERSED);
+        for file in [PREDICTIONS, ATTENTION, LOG].into_iter().chain(reversed) {
             inputs.push(input(&format!("{method}/fold-{fold}/seed-{seed}/{file}"), folder.join(file)));
         }
     }
@@ -160,7 +184,7 @@ pub fn runs(config: &Config, folds: usize) -> Vec<(String, usize, u64)> {
     let mut all = Vec::new();
     for method in &config.methods {
         for fold in 0..folds {
-            all.extend(config.seeds.iter().map(|seed| (method.name.clone(), fold, *seed)));
+            all.extend(method.seeds.iter().map(|seed| (method.name.clone(), fold, *seed)));
         }
     }
     all
@@ -193,10 +217,13 @@ pub fn fold_count(config: &Config) -> std::io::Result<usize> {
 pub fn tasks(config: &Config) -> std::io::Result<Vec<Task>> {
     let folds = fold_count(config)?;
     let mut tasks = Vec::new();
-    if config.phantom.enabled {
-        tasks.push(phantom(config));
+    let sets = std::iter::once(config.clone()).chain(config.reversed());
+    for set in sets {
+        if set.phantom.enabled {
+            tasks.push(phantom(&set));
+        }
+        tasks.push(preprocess(&set));
     }
-    tasks.push(preprocess(config));
     tasks.push(dataset(config));
     tasks.extend(runs(config, folds).iter().map(|(method, fold, seed)| train(config, method, *fold, *seed)));
     tasks.push(report(config, folds));

@@ -49,6 +49,32 @@ pub mod column {
     pub const ATTENTION: &str = "attention";
     /// Share of the map's mass inside the mask.
     pub const ATTENTION_IN_LUNG: &str = "attention_in_lung";
+    /// Lesion mask of a slice, u8, row-major, 0 or 1, of the slice's height and width.
+    pub const LESION: &str = "lesion";
+    /// In a truth file: lung mask, u8, row-major, 0 background, 1 right, 2 left.
+    pub const LUNG_MASK: &str = "lung_mask";
+    /// In a truth file: lesion mask, u8, row-major, 0 or 1.
+    pub const LESION_MASK: &str = "lesion_mask";
+    /// Share of the map's mass on lesions.
+    pub const ATTENTION_IN_LESION: &str = "attention_in_lesion";
+    /// Share of the slice that is lung: what a map that is the same everywhere would score.
+    pub const LUNG_SHARE: &str = "lung_share";
+    /// Share of the slice that is lesion.
+    pub const LESION_SHARE: &str = "lesion_share";
+    /// Share of its mass that a map equal to its target would have in the lung, the most that the map loss asks for.
+    pub const LUNG_CEILING: &str = "lung_ceiling";
+    /// 1 where the map's highest place is lung, else 0.
+    pub const POINTING_LUNG: &str = "pointing_lung";
+    /// 1 where the map's highest place is lesion, else 0.
+    pub const POINTING_LESION: &str = "pointing_lesion";
+    /// Entropy of the map over its cells, 0 (one cell) to 1 (the same everywhere).
+    pub const ENTROPY: &str = "entropy";
+    /// Standard deviation of the map over its cells.
+    pub const STD: &str = "std";
+    /// Area under the probability of the class as the most attended pixels are taken away.
+    pub const DELETION_AUC: &str = "deletion_auc";
+    /// Area under the probability of the class as the most attended pixels are given back.
+    pub const INSERTION_AUC: &str = "insertion_auc";
     /// Path of an image file, in a manifest.
     pub const PATH: &str = "path";
 }
@@ -149,4 +175,43 @@ pub fn predictions() -> SchemaRef {
         list(ATTENTION, DataType::Float32, true),
         field(ATTENTION_IN_LUNG, DataType::Float32, true),
     ]))
+}
+
+/// Schema of `lesions.parquet`: a row a slice whose lesions are known, sorted by `slice_id`.
+pub fn lesions() -> SchemaRef {
+    use column::*;
+    Arc::new(Schema::new(vec![field(SLICE_ID, DataType::Utf8, false), field(LESION, DataType::Binary, false)]))
+}
+
+/// Schema of a file of true masks by source, sorted by `source`: what the phantom writes, and what `preprocess.lesions` names. Other
+/// columns may be there.
+pub fn truth() -> SchemaRef {
+    use column::*;
+    Arc::new(Schema::new(vec![
+        field(SOURCE, DataType::Utf8, false),
+        field(HEIGHT, DataType::UInt32, false),
+        field(WIDTH, DataType::UInt32, false),
+        field(LESION_MASK, DataType::Binary, false),
+    ]))
+}
+
+/// Schema of `attention.parquet`: a row a test slice, sorted by `slice_id`; no rows for a network without attention. A value is null
+/// where it is undefined: nothing of the region in the slice, no mass, or a slice without curves.
+pub fn attention() -> SchemaRef {
+    use column::*;
+    let measured = [
+        ATTENTION_IN_LUNG,
+        ATTENTION_IN_LESION,
+        LUNG_SHARE,
+        LESION_SHARE,
+        LUNG_CEILING,
+        POINTING_LUNG,
+        POINTING_LESION,
+        ENTROPY,
+        STD,
+        DELETION_AUC,
+        INSERTION_AUC,
+    ];
+    let id = std::iter::once(field(SLICE_ID, DataType::Utf8, false));
+    Arc::new(Schema::new(id.chain(measured.map(|name| field(name, DataType::Float32, true))).collect::<Vec<_>>()))
 }

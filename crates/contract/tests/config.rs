@@ -68,7 +68,9 @@ fn a_missing_study_a_wrong_type_and_a_wrong_range_say_expected_and_got() {
     assert!(message("study: s", &["preprocess.size=32"]).contains("expected 64 to 2048 pixels, got 32"));
     assert!(message("study: [1", &[]).contains("is not valid YAML"));
     assert!(message("study: s", &["train.epochs"]).contains("expected key=value"));
-    assert!(message("study: s", &["train.methods.proposed.seeds=[1]"]).contains("set train.seeds instead"));
+    assert!(message("study: s", &["train.methods.proposed.methods={}"]).contains("set train.methods instead"));
+    assert!(message("study: s", &["train.methods.proposed.seeds=[1, 1]"]).contains("none twice"));
+    assert!(message("study: s", &["train.seeds=[]"]).contains("at least one seed"));
 }
 
 #[test]

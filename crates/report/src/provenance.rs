@@ -46,7 +46,9 @@ fn settings(config: &Config, folds: usize) -> Facts {
         (None, Some(column)) => format!("one test set, by column {column} of the manifest"),
         (None, None) => format!("{folds} folds by patient, seed {}", config.dataset.seed),
     };
-    let seeds = config.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let seeds: std::collections::BTreeSet<u64> =
+        config.methods.iter().flat_map(|method| method.seeds.iter().copied()).collect();
+    let seeds = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     let train = &config.methods[0].train;
     let (low, high) = config.preprocess.window_hu();
     let fact = |name: &str, value: String| (name.to_owned(), value);

@@ -20,10 +20,10 @@ pub(super) fn checked(raw: Raw) -> Result<Config, ConfigError> {
         phantom: checker.read::<Phantom>("phantom")?,
         preprocess: checker.read::<Preprocess>("preprocess")?,
         dataset: checker.read::<Dataset>("dataset")?,
-        seeds: checker.read("train.seeds")?,
         methods,
         report: checker.read::<Report>("report")?,
         values: raw.values.clone(),
+        is_reversed: false,
     };
     study(&checker, &config)?;
     phantom(&checker, &config.phantom)?;
@@ -151,13 +151,6 @@ fn methods(checker: &Checker) -> Result<Vec<Method>, ConfigError> {
         return Err(checker.error("train.methods", "expected a map of method names".to_owned()));
     };
     checker.require(!entries.is_empty(), "train.methods", "at least one method")?;
-    let seeds: Vec<u64> = checker.read("train.seeds")?;
-    let unique: std::collections::BTreeSet<_> = seeds.iter().collect();
-    checker.require(
-        !seeds.is_empty() && unique.len() == seeds.len(),
-        "train.seeds",
-        "at least one seed, none twice",
-    )?;
     entries.iter().map(|(name, overrides)| method(checker, name, overrides)).collect()
 }
 
@@ -168,14 +161,26 @@ fn method(checker: &Checker, name: &str, overrides: &Value) -> Result<Method, Co
     }
     let mut values = checker.value("train").clone();
     if let Value::Object(map) = &mut values {
+        map.extend(overrides.as_object().cloned().unwrap_or_else(Map::new));
         map.shift_remove("methods");
         map.shift_remove("seeds");
-        map.extend(overrides.as_object().cloned().unwrap_or_else(Map::new));
     }
+    let seeds = seeds(checker, if overrides.get("seeds").is_some() { &key } else { "train" })?;
     // An error in a value that the method overrides is the method's; else it is train's.
     let train: Train = checker.decode("train", values.clone())?;
     settings(checker, &train, overrides, &key)?;
-    Ok(Method { name: name.to_owned(), train, values })
+    Ok(Method { name: name.to_owned(), seeds, train, values })
+}
+
+/// The seeds below `section`, ascending.
+fn seeds(checker: &Checker, section: &str) -> Result<Vec<u64>, ConfigError> {
+    let key = format!("{section}.seeds");
+    let mut seeds: Vec<u64> = checker.read(&key)?;
+    let count = seeds.len();
+    seeds.sort_unstable();
+    seeds.dedup();
+    checker.require(count > 0 && seeds.len() == count, &key, "at least one seed, none twice")?;
+    Ok(seeds)
 }
 
 fn settings(checker: &Checker, train: &Train, overrides: &Value, method: &str) -> Result<(), ConfigError> {
@@ -201,6 +206,7 @@ fn settings(checker: &Checker, train: &Train, overrides: &Value, method: &str) -
     range("brightness", train.brightness, 0.0, 1.0)?;
     range("contrast", train.contrast, 0.0, 1.0)?;
     range("checkpoint_epochs", train.checkpoint_epochs.into(), 1.0, 100_000.0)?;
+    range("curve_slices", train.curve_slices.into(), 0.0, 1e9)?;
     let at = |key: &str, expected: &str, holds: bool| {
         let path = format!("{}.{key}", section(key));
         if holds { Ok(()) } else { Err(checker.error(&path, format!("expected {expected}"))) }

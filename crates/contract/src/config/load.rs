@@ -13,7 +13,7 @@ pub const DEFAULTS: &str = include_str!("../../../../pipelines/defaults.yaml");
 /// Keys below these are chosen by the study: known are the keys of the section named second.
 const NAMED_BY_STUDY: [(&str, &str); 1] = [("train.methods", "train")];
 /// Keys of `train` that a method cannot override.
-const NOT_IN_A_METHOD: [&str; 2] = ["methods", "seeds"];
+const NOT_IN_A_METHOD: [&str; 1] = ["methods"];
 
 /// Merged values, and where each came from.
 pub(super) struct Raw {

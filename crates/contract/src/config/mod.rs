@@ -78,14 +78,14 @@ pub struct Config {
     pub preprocess: Preprocess,
     /// Slices to folds.
     pub dataset: Dataset,
-    /// Seeds of the training runs.
-    pub seeds: Vec<u64>,
     /// The methods by name, each with its settings resolved, in the order of the study.
     pub methods: Vec<Method>,
     /// Predictions to tables.
     pub report: Report,
     /// The resolved values, for hashes and `config.yaml`.
     pub values: Value,
+    /// Whether this is the study's second set of synthetic CT, see [`Config::reversed`].
+    pub is_reversed: bool,
 }
 
 /// One method of a study.
@@ -93,6 +93,8 @@ pub struct Config {
 pub struct Method {
     /// Its name in the study.
     pub name: String,
+    /// Seeds of its training runs.
+    pub seeds: Vec<u64>,
     /// The training settings with the method's overrides applied.
     pub train: Train,
     /// The same as values.
@@ -129,6 +131,8 @@ pub struct Phantom {
     pub noise_hu: f64,
     /// Where the patients come from.
     pub sites: Vec<Site>,
+    /// Whether every patient is made once more with the confounder reversed.
+    pub reversed: bool,
 }
 
 /// A site of the phantom study.
@@ -153,6 +157,8 @@ pub struct Preprocess {
     pub labels: Option<PathBuf>,
     /// Manifest of image files.
     pub manifest: Option<PathBuf>,
+    /// Lesion masks by source.
+    pub lesions: Option<PathBuf>,
     /// Centre of the window, HU.
     pub window_center_hu: f64,
     /// Width of the window, HU.
@@ -319,6 +325,16 @@ pub enum ClassWeights {
     Balanced,
 }
 
+/// Number format of the convolutions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32-bit floats throughout.
+    F32,
+    /// Inputs and weights of convolutions rounded to bfloat16; everything else stays 32-bit.
+    Bf16,
+}
+
 /// Settings of one method's training.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -357,7 +373,9 @@ pub struct Train {
     pub init: Option<PathBuf>,
     pub device: String,
     pub threads: u32,
+    pub precision: Precision,
     pub checkpoint_epochs: u32,
+    pub curve_slices: u32,
 }
 
 /// Settings of report.
@@ -388,6 +406,13 @@ impl Config {
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
         let raw = load::raw(path, overrides)?;
         check::checked(raw)
+    }
+
+    /// The same study over its second set of synthetic CT: every patient with the confounder where it was not, and without it where it
+    /// was. `None` unless `phantom.reversed` asks for it.
+    pub fn reversed(&self) -> Option<Self> {
+        let wanted = self.phantom.enabled && self.phantom.reversed;
+        wanted.then(|| Self { is_reversed: true, ..self.clone() })
     }
 
     /// The method of that name.
