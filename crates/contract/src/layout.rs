@@ -55,7 +55,7 @@ pub struct Layout {
     /// `reports/<study>`
     pub reports: PathBuf,
     /// Ends the names of the first two folders.
-    suffix: &'static str,
+    pub suffix: &'static str,
 }
 
 impl Layout {
