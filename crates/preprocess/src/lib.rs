@@ -38,7 +38,7 @@ pub mod unet_training;
 pub mod whois;
 pub mod window;
 
-use contract::cli::{self, StageArgs, Start};
+use contract::cli::{self, SetArgs, StageArgs, Start};
 use contract::plan;
 
 pub use error::Error;
@@ -47,8 +47,8 @@ pub use error::Error;
 ///
 /// # Errors
 /// See [`stage::process`]; nothing is left under the output's name then.
-pub fn run(args: &StageArgs) -> Result<(), Error> {
-    let config = args.load()?;
+pub fn run(args: &StageArgs, set: SetArgs) -> Result<(), Error> {
+    let config = set.of(args.load()?)?;
     let mut summary = None;
     cli::run_task(&plan::preprocess(&config), args.force, Start::Fresh, |folder| {
         let done = stage::process(&config, folder.path())?;
