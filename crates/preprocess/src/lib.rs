@@ -1,7 +1,7 @@
 //! CT to lung masks to windowed slices: the first stage, and the one-shot segmentation of a volume.
 //!
 //! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`geometry`], [`lungs`], [`survey`], [`preflight`] and [`choice`] are pure functions;
-//! [`dicom`], [`hounsfield`], [`images`], [`labels`] and [`nifti_io`] read; [`privacy`] names patients; [`model`] runs the network;
+//! [`dicom`], [`hounsfield`], [`images`], [`labels`], [`lesions`] and [`nifti_io`] read; [`privacy`] names patients; [`model`] runs the network;
 //! [`stage`] (by way of [`inputs`], [`pipeline`], [`finish`]) and [`segment`] (by way of [`source`]) put them together.
 
 pub mod choice;
@@ -15,6 +15,7 @@ pub mod hounsfield;
 pub mod images;
 pub mod inputs;
 pub mod labels;
+pub mod lesions;
 pub mod lungs;
 pub mod model;
 pub mod morphology;
