@@ -8,7 +8,7 @@ use crate::atomic::Folder;
 use crate::config::{Config, ConfigError};
 use crate::exit::{Coded, Exit};
 use crate::hash;
-use crate::plan::Task;
+use crate::plan::{self, Task};
 use crate::progress::Mode;
 use crate::receipt::{self, Decision, TaskError};
 
@@ -37,6 +37,32 @@ impl StageArgs {
     pub fn load(&self) -> Result<Config, ConfigError> {
         self.progress.install();
         Config::load(&self.config, &self.set)
+    }
+}
+
+/// Which of a study's sets of CT a program works on.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct SetArgs {
+    /// Work on the study's second set of synthetic CT, the one with the confounder reversed
+    #[arg(long)]
+    pub reversed: bool,
+}
+
+impl SetArgs {
+    /// The study over the set that is asked for.
+    ///
+    /// # Errors
+    /// The study has no second set.
+    pub fn of(self, config: Config) -> Result<Config, ConfigError> {
+        if !self.reversed {
+            return Ok(config);
+        }
+        config.reversed().ok_or_else(|| ConfigError::Value {
+            origin: plan::REVERSED.to_owned(),
+            key: "phantom.reversed".to_owned(),
+            message: "the study has one set of CT; set phantom.enabled and phantom.reversed to true for a second"
+                .to_owned(),
+        })
     }
 }
 

@@ -71,7 +71,7 @@ fn single(stage: Stage, inputs: Vec<(String, PathBuf)>, config: Value, output: P
 }
 
 /// Flag of the phantom's and of preprocess's program for the second set of CT.
-const REVERSED: &str = "--reversed";
+pub(crate) const REVERSED: &str = "--reversed";
 
 /// `task` as it is for the study's second set of CT, if `config` is that.
 fn of_set(config: &Config, task: Task) -> Task {
@@ -106,7 +106,7 @@ pub fn preprocess(config: &Config) -> Task {
         None => inputs.push(input("labels", labels_file(config))),
     }
     if let Some(lesions) = &config.preprocess.lesions {
-        inputs.push(input("lesions", lesions.clone()));
+        inputs.push(input("truth", lesions.clone()));
     }
     let what = config.section("preprocess", &["input", "labels", "manifest", "lesions", "model"]);
     let values = json!({ "classes": config.values["classes"], "preprocess": what });

@@ -84,6 +84,7 @@ fn advice(name: &str) -> &'static str {
         "ct" => "set preprocess.input to a folder of DICOM series, or preprocess.manifest to a CSV of image files",
         "labels" => "put a labels.csv with patient_id,label there, or set preprocess.labels",
         "manifest" => "set preprocess.manifest to a CSV with path,patient_id,label",
+        "truth" => "set preprocess.lesions to a Parquet file of lesion masks, or to null",
         "model" => "set preprocess.model to a TorchScript lung U-Net; data/models/README.md says how to make one",
         "init" => "set train.init to a safetensors file",
         "splits" => "set dataset.splits to a splits_final.json",

@@ -62,7 +62,10 @@ mod tests {
     #[test]
     fn the_second_is_told_who_is_first() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout { data: folder.path().join("s"), reports: folder.path().join("r") };
+        let study = folder.path().join("study.yaml");
+        std::fs::write(&study, "study: s").unwrap();
+        let set = format!("paths.data={}", folder.path().display());
+        let layout = Layout::new(&contract::Config::load(&study, &[set]).unwrap());
         let first = Lock::acquire("s", &layout).unwrap();
         let error = Lock::acquire("s", &layout).unwrap_err();
         let text = error.to_string();

@@ -23,11 +23,11 @@ if [ "$FAKE" = "hang $stage" ]; then
   while true; do sleep 0.05; done
 fi
 case $stage in
-  preprocess) mkdir -p data/s/1_masks/sheets; touch data/s/1_masks/slices.parquet data/s/1_masks/excluded.csv;;
+  preprocess) mkdir -p data/s/1_masks/sheets; touch data/s/1_masks/slices.parquet data/s/1_masks/lesions.parquet data/s/1_masks/excluded.csv;;
   dataset) mkdir -p data/s/2_folds; touch data/s/2_folds/folds.parquet;;
   train)
     while [ "$1" != --method ]; do shift; done
-    run="data/s/3_runs/$2/fold-$4/seed-$6"; mkdir -p "$run"; touch "$run/predictions.parquet" "$run/log.csv";;
+    run="data/s/3_runs/$2/fold-$4/seed-$6"; mkdir -p "$run"; touch "$run/predictions.parquet" "$run/attention.parquet" "$run/log.csv";;
   report) mkdir -p reports/s; echo "| the tables |" > reports/s/tables.md;;
 esac
 "#;

@@ -82,9 +82,9 @@ struct Fake<'a> {
 fn fake_output(task: &Task, program: &str) {
     let folder = Folder::create(&task.output).unwrap();
     let files: &[&str] = match task.stage {
-        Stage::Preprocess => &["slices.parquet", "excluded.csv", "sheets/sheet-0001.png"],
+        Stage::Preprocess => &["slices.parquet", "lesions.parquet", "excluded.csv", "sheets/sheet-0001.png"],
         Stage::Dataset => &["folds.parquet"],
-        Stage::Train => &["predictions.parquet", "log.csv"],
+        Stage::Train => &["predictions.parquet", "predictions-reversed.parquet", "attention.parquet", "log.csv"],
         Stage::Phantom | Stage::Report => &["tables.md"],
     };
     for file in files {
@@ -237,6 +237,23 @@ fn what_nobody_makes_is_missed_before_any_work() {
     let graph = study.graph(&["phantom.enabled=true", "preprocess.input=null"]);
     assert!(graph.check_inputs().is_ok());
     assert_eq!((graph.needs(0), graph.needs(1)), (&[][..], &[0][..]));
+}
+
+#[test]
+fn a_second_set_of_phantoms_is_made_for_the_runs_alone() {
+    let study = Study::new();
+    let graph = study.graph(&["phantom.enabled=true", "phantom.reversed=true", "preprocess.input=null"]);
+    let ids: Vec<&str> = graph.tasks().iter().map(|task| task.id.as_str()).collect();
+    assert_eq!(ids[..5], ["phantom", "preprocess", "phantom/reversed", "preprocess/reversed", "dataset"]);
+    let needs = |id: &str| {
+        let at = ids.iter().position(|other| *other == id).unwrap();
+        graph.needs(at).iter().map(|other| ids[*other]).collect::<Vec<_>>()
+    };
+    assert_eq!(needs("preprocess/reversed"), ["phantom/reversed"]);
+    assert_eq!(needs("dataset"), ["preprocess"]);
+    assert_eq!(needs(TRAIN[0]), ["preprocess", "preprocess/reversed", "dataset"]);
+    assert_eq!(needs("report"), [&["preprocess", "dataset"], TRAIN.as_slice()].concat());
+    assert!(graph.tasks()[3].output.ends_with("s/1_masks-reversed"));
 }
 
 #[test]

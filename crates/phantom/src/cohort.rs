@@ -6,8 +6,8 @@
 
 use rand::seq::SliceRandom;
 
-use contract::config;
 use contract::random::stream;
+use contract::{Config, config};
 
 /// Label of the class that the confounder comes with at positive correlation.
 const POSITIVE: usize = 1;
@@ -32,8 +32,16 @@ impl Member {
     }
 }
 
+/// The patients of a study, by number: the same in both of its sets, but in the second each with the confounder where it was not, and
+/// without it where it was.
+pub fn members(config: &Config) -> Vec<Member> {
+    let mut members = drawn(&config.phantom, config.classes.len());
+    members.iter_mut().for_each(|member| member.confounder ^= config.is_reversed);
+    members
+}
+
 /// The patients of a study with `classes` classes, by number.
-pub fn members(phantom: &config::Phantom, classes: usize) -> Vec<Member> {
+fn drawn(phantom: &config::Phantom, classes: usize) -> Vec<Member> {
     let mut members: Vec<Member> = (0..classes).flat_map(|label| class(phantom, label)).collect();
     // Numbers are dealt after the labels, so that an id tells nothing.
     members.shuffle(&mut stream(phantom.seed, "phantom/numbers", &[]));
@@ -91,6 +99,7 @@ mod tests {
             difficulty: 0.5,
             noise_hu: 20.0,
             sites: sites.iter().enumerate().map(site).collect(),
+            reversed: false,
         }
     }
 
@@ -107,14 +116,14 @@ mod tests {
     fn the_correlation_is_realised() {
         // With equal classes and marginals of one half, phi equals the site's correlation.
         for correlation in [-1.0, -0.5, 0.0, 0.5, 0.8, 1.0] {
-            let members = members(&phantom(20, &[(1.0, correlation)]), 2);
+            let members = drawn(&phantom(20, &[(1.0, correlation)]), 2);
             assert!((phi(&members) - correlation).abs() < 0.051, "{correlation}: {}", phi(&members));
         }
     }
 
     #[test]
     fn each_site_keeps_its_own_correlation() {
-        let all = members(&phantom(40, &[(1.0, 0.8), (1.0, -0.6)]), 2);
+        let all = drawn(&phantom(40, &[(1.0, 0.8), (1.0, -0.6)]), 2);
         for (site, wanted) in [(0, 0.8), (1, -0.6)] {
             let here: Vec<Member> = all.iter().filter(|member| member.site == site).cloned().collect();
             assert_eq!(here.len(), 40);
@@ -124,7 +133,7 @@ mod tests {
 
     #[test]
     fn sites_are_balanced_within_class() {
-        let all = members(&phantom(9, &[(2.0, 0.0), (1.0, 0.0)]), 2);
+        let all = drawn(&phantom(9, &[(2.0, 0.0), (1.0, 0.0)]), 2);
         for label in 0..2 {
             let first = all.iter().filter(|member| member.label == label && member.site == 0).count();
             assert_eq!(first, 6);
@@ -133,11 +142,11 @@ mod tests {
 
     #[test]
     fn numbers_are_unique_and_mixed() {
-        let all = members(&phantom(15, &[(1.0, 0.5)]), 3);
+        let all = drawn(&phantom(15, &[(1.0, 0.5)]), 3);
         assert_eq!(all.len(), 45);
         assert!(all.iter().enumerate().all(|(index, member)| member.number == index as u64 + 1));
         assert_ne!(all[..15].iter().map(|member| member.label).collect::<Vec<_>>(), vec![0; 15]);
-        assert_eq!(all, members(&phantom(15, &[(1.0, 0.5)]), 3));
+        assert_eq!(all, drawn(&phantom(15, &[(1.0, 0.5)]), 3));
     }
 
     #[test]

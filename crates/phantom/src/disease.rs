@@ -41,10 +41,13 @@ pub enum Disease {
 }
 
 impl Disease {
-    /// The disease of a label: 0 common pneumonia, 1 COVID-19. Studies with more classes repeat the two patterns, so
-    /// labels 2, 4, ... look like label 0 and 3, 5, ... like label 1; only two classes can be told apart.
+    /// The disease of a label: 0 common pneumonia, 1 COVID-19, 2 none. The configuration allows no more classes.
     pub fn of_label(label: usize) -> Self {
-        if label % 2 == 1 { Self::Covid19 } else { Self::CommonPneumonia }
+        match label {
+            0 => Self::CommonPneumonia,
+            1 => Self::Covid19,
+            _ => Self::Healthy,
+        }
     }
 }
 

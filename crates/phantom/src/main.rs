@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use contract::cli::{StageArgs, finish};
+use contract::cli::{SetArgs, StageArgs, finish};
 
 /// Makes the synthetic chest CT of a study: DICOM series, labels and true masks in the raw folder of the study
 #[derive(Parser)]
@@ -13,6 +13,8 @@ use contract::cli::{StageArgs, finish};
 struct Args {
     #[command(flatten)]
     stage: StageArgs,
+    #[command(flatten)]
+    set: SetArgs,
     /// Write contact sheets of the first patients to this folder instead of the study
     #[arg(long, value_name = "DIR")]
     preview: Option<PathBuf>,
@@ -25,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), phantom::Error> {
-    let config = args.stage.load()?;
+    let config = args.set.of(args.stage.load()?)?;
     if let Some(folder) = &args.preview {
         return phantom::preview::write(&config, folder);
     }

@@ -24,7 +24,7 @@ const LESION_COLOUR: [u8; 3] = [255, 60, 90];
 /// # Errors
 /// A file cannot be written.
 pub fn write(config: &Config, folder: &Path) -> Result<(), Error> {
-    for member in members(&config.phantom, config.classes.len()).iter().take(PATIENTS) {
+    for member in members(config).iter().take(PATIENTS) {
         if interrupt::requested() {
             return Err(Error::Interrupted);
         }

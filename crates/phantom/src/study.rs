@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use contract::Config;
 use contract::cli::{Start, run_task};
-use contract::layout::LABELS;
+use contract::layout::{LABELS, TRUTH};
 use contract::progress::Progress;
 use contract::schema::column;
 use contract::table::TableWriter;
@@ -24,12 +24,6 @@ use crate::error::Error;
 use crate::patient::{PatientSpec, generate};
 use crate::slice::slice;
 
-/// File of the true masks in the raw folder.
-pub const TRUTH: &str = "truth.parquet";
-/// Column of the true lung mask: u8, row-major, 0 background, 1 right, 2 left.
-pub const LUNG_MASK: &str = "lung_mask";
-/// Column of the true lesion mask: u8, row-major, 0 or 1.
-pub const LESION_MASK: &str = "lesion_mask";
 /// Level of the first and of the last slice: just inside the lungs.
 const LEVELS: (f32, f32) = (0.10, 0.92);
 /// Height of the lung apex above the scanner's zero, mm.
@@ -45,20 +39,22 @@ pub fn truth_schema() -> SchemaRef {
         field(column::PATIENT_ID, DataType::Utf8),
         field(column::HEIGHT, DataType::UInt32),
         field(column::WIDTH, DataType::UInt32),
-        field(LUNG_MASK, DataType::Binary),
-        field(LESION_MASK, DataType::Binary),
+        field(column::LUNG_MASK, DataType::Binary),
+        field(column::LESION_MASK, DataType::Binary),
     ]))
 }
 
-/// Makes the study's CT unless it is up to date. Returns whether it ran.
+/// Makes the CT of one of the study's sets unless it is up to date. Returns whether it ran.
 ///
 /// # Errors
 /// A file cannot be written, or the run was interrupted.
 pub fn run(config: &Config, force: bool) -> Result<bool, Error> {
     let task = plan::phantom(config);
-    let root = hash::value(&task.config);
+    // Both sets of a study have the UIDs of the first, so that a slice has one id in both.
+    let first = Config { is_reversed: false, ..config.clone() };
+    let root = hash::value(&plan::phantom(&first).config);
     run_task(&task, force, Start::Fresh, |folder| {
-        write_study(config, &root, folder.path())?;
+        write_study(config, (&task.id, &root), folder.path())?;
         Ok(BTreeMap::new())
     })
 }
@@ -86,12 +82,12 @@ pub fn levels(count: usize) -> impl Iterator<Item = f32> {
     (0..count).map(move |index| first + step * index as f32)
 }
 
-fn write_study(config: &Config, root: &str, folder: &Path) -> Result<(), Error> {
-    let members = members(&config.phantom, config.classes.len());
+fn write_study(config: &Config, (id, root): (&str, &str), folder: &Path) -> Result<(), Error> {
+    let members = members(config);
     write_labels(config, &members, &folder.join(LABELS))?;
     let schema = truth_schema();
     let mut truth = TableWriter::create(&folder.join(TRUTH), Arc::clone(&schema), &[])?;
-    let progress = Progress::new("phantom", "patients", members.len() as u64);
+    let progress = Progress::new(id, "patients", members.len() as u64);
     for batch in members.chunks(BATCH) {
         let one = |member: &Member| {
             let rows = write_patient(config, root, member, folder);

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use contract::config::Config;
 use contract::id;
-use contract::layout::{EXCLUDED, SHEETS, SLICES};
+use contract::layout::{EXCLUDED, LESIONS, SHEETS, SLICES};
 use contract::schema::flag;
 use ndarray::Array2;
 
 use crate::error::Error;
 use crate::inputs::{LeftOut, Series};
+use crate::lesions::LesionTable;
 use crate::lungs::{self, Frame};
 use crate::model::LungModel;
 use crate::pipeline::Reduced;
@@ -30,6 +31,13 @@ pub struct Finished {
     quality: SeriesQuality,
     tiles: Vec<Tile>,
     clues: Vec<Clue>,
+}
+
+/// What is written of a slice, (size, size) each.
+struct Pictures {
+    image: Array2<u8>,
+    mask: Array2<u8>,
+    lesion: Option<Array2<u8>>,
 }
 
 /// Masks of a series, remarks, and the decision on each slice. `trims`: see [`lungs::trim`].
@@ -72,7 +80,7 @@ pub fn series(
         if shown.binary_search(&index).is_ok() {
             finished.tiles.push(Tile::new(&slice.picture, &small, &quality.flags));
         }
-        finished.decide(series, index, quality, (slice.picture, small));
+        finished.decide(series, index, quality, Pictures { image: slice.picture, mask: small, lesion: slice.lesion });
     }
     finished.rows.sort_by(|a, b| a.slice_id.cmp(&b.slice_id));
     finished
@@ -96,7 +104,7 @@ fn slice_quality(config: &Config, series: &Series, index: usize, slice: &Reduced
 
 impl Finished {
     /// Writes the slice down, or why it is left out.
-    fn decide(&mut self, series: &Series, index: usize, quality: SliceQuality, pictures: (Array2<u8>, Array2<u8>)) {
+    fn decide(&mut self, series: &Series, index: usize, quality: SliceQuality, pictures: Pictures) {
         let (patient_id, source) = (series.patient_id.clone(), series.slices[index].source.clone());
         if let Some(reason) = quality.left_out {
             let (slice_id, lung_fraction) = (Some(quality.slice_id.clone()), Some(quality.lung_fraction));
@@ -111,8 +119,9 @@ impl Finished {
                 z_mm: quality.z_mm,
                 label: i32::try_from(series.label).unwrap_or(i32::MAX),
                 source,
-                image: bytes(pictures.0),
-                mask: bytes(pictures.1),
+                image: bytes(pictures.image),
+                mask: bytes(pictures.mask),
+                lesion: pictures.lesion.map(bytes),
                 lung_fraction: quality.lung_fraction,
                 flags: quality.flags.clone(),
             });
@@ -126,6 +135,7 @@ pub struct Finisher<'a> {
     config: &'a Config,
     trims: bool,
     table: SliceTable,
+    lesions: LesionTable,
     sheets: Sheets,
     quality: Vec<SeriesQuality>,
     excluded: Vec<Excluded>,
@@ -150,6 +160,7 @@ impl<'a> Finisher<'a> {
             config,
             trims: model.is_shipped(),
             table: SliceTable::create(&folder.join(SLICES), config, model.sha256())?,
+            lesions: LesionTable::create(&folder.join(LESIONS))?,
             sheets: Sheets::new(&folder.join(SHEETS)),
             quality: Vec::new(),
             excluded: excluded.collect(),
@@ -183,7 +194,8 @@ impl<'a> Finisher<'a> {
             self.quality.push(one.quality);
             self.clues.extend(one.clues);
         }
-        self.table.write(&rows)
+        self.table.write(&rows)?;
+        self.lesions.write(&rows)
     }
 
     fn flipped(&self, what: &str, finding: Finding) -> Result<(), Error> {
@@ -209,6 +221,7 @@ impl<'a> Finisher<'a> {
             return Err(Error::EmptySeries { series: self.empty });
         }
         self.table.commit()?;
+        self.lesions.commit()?;
         self.sheets.finish()?;
         slices::write_excluded(&folder.join(EXCLUDED), self.excluded.clone())?;
         quality::write(folder, &self.quality)?;

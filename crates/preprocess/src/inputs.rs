@@ -21,6 +21,8 @@ pub struct SliceFile {
     pub path: PathBuf,
     /// Its path relative to the input root, without the patient's raw id.
     pub source: String,
+    /// The same as it is, by which other files may call it; for no output.
+    pub relative: String,
     /// Position along the slice normal, mm.
     pub z_mm: Option<f32>,
     /// The frame of a multi-frame file.
@@ -109,6 +111,19 @@ impl Series {
         matches!(self.kind, Kind::Image { .. })
     }
 
+    /// True if each slice has a file of its own.
+    pub fn has_slice_files(&self) -> bool {
+        !matches!(self.kind, Kind::Volume) && self.slices.iter().all(|slice| slice.frame.is_none())
+    }
+
+    /// An image (rows, columns) of one of its slice files in the usual view.
+    pub fn turn<T: Clone>(&self, image: Array2<T>) -> Array2<T> {
+        match &self.kind {
+            Kind::Dicom(axial) => axial.turn_slice(image),
+            Kind::Image { .. } | Kind::Volume => image,
+        }
+    }
+
     /// The series in a message.
     pub fn describe(&self) -> String {
         let first = self.slices.first().map_or("no file", |slice| slice.source.as_str());
@@ -137,7 +152,7 @@ impl Opened<'_> {
         match &series.kind {
             Kind::Image { range_hu, manifest, row } => images::read(&file.path, *range_hu)
                 .map_err(|error| Error::Row { path: manifest.clone(), row: *row, message: error.to_string() }),
-            Kind::Dicom(axial) => Ok(axial.turn_slice(slices.read(&file.path, file.frame)?)),
+            Kind::Dicom(_) => Ok(series.turn(slices.read(&file.path, file.frame)?)),
             Kind::Volume => unreachable!("a volume is opened as one"),
         }
     }
@@ -167,7 +182,7 @@ fn of_manifest(config: &Config, manifest: &Path, naming: &mut Naming) -> Result<
         let source = naming.source(&entry.source, &entry.patient, []);
         let image = Kind::Image { range_hu, manifest: manifest.to_owned(), row: entry.row };
         let is_volume = nifti_io::is_nifti(&entry.path);
-        let one = SliceFile { path: entry.path, source, z_mm: None, frame: None };
+        let one = SliceFile { path: entry.path, source, relative: entry.source.clone(), z_mm: None, frame: None };
         let (series_id, label) = (naming.series(&entry.source), entry.label);
         if is_volume {
             inputs.series.push(of_volume(&one, patient_id, series_id, label)?);
@@ -289,6 +304,7 @@ fn named(series: dicom::Series, label: usize, folder: &Path, naming: &Naming) ->
     let file = |(header, depth): (&dicom::Header, Option<f64>)| SliceFile {
         path: folder.join(&header.file),
         source: naming.source(&header.file.to_string_lossy(), &series.patient, told(&header.names)),
+        relative: header.file.to_string_lossy().into_owned(),
         z_mm: depth.map(|depth| depth as f32),
         frame: header.frame,
     };

@@ -1,7 +1,7 @@
 //! CT to lung masks to windowed slices: the first stage, and the one-shot segmentation of a volume.
 //!
 //! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`geometry`], [`lungs`], [`survey`], [`preflight`] and [`choice`] are pure functions;
-//! [`dicom`], [`hounsfield`], [`images`], [`labels`] and [`nifti_io`] read; [`privacy`] names patients; [`model`] runs the network;
+//! [`dicom`], [`hounsfield`], [`images`], [`labels`], [`lesions`] and [`nifti_io`] read; [`privacy`] names patients; [`model`] runs the network;
 //! [`stage`] (by way of [`inputs`], [`pipeline`], [`finish`]) and [`segment`] (by way of [`source`]) put them together.
 
 pub mod choice;
@@ -15,6 +15,7 @@ pub mod hounsfield;
 pub mod images;
 pub mod inputs;
 pub mod labels;
+pub mod lesions;
 pub mod lungs;
 pub mod model;
 pub mod morphology;
@@ -38,7 +39,7 @@ pub mod unet_training;
 pub mod whois;
 pub mod window;
 
-use contract::cli::{self, StageArgs, Start};
+use contract::cli::{self, SetArgs, StageArgs, Start};
 use contract::plan;
 
 pub use error::Error;
@@ -47,8 +48,8 @@ pub use error::Error;
 ///
 /// # Errors
 /// See [`stage::process`]; nothing is left under the output's name then.
-pub fn run(args: &StageArgs) -> Result<(), Error> {
-    let config = args.load()?;
+pub fn run(args: &StageArgs, set: SetArgs) -> Result<(), Error> {
+    let config = set.of(args.load()?)?;
     let mut summary = None;
     cli::run_task(&plan::preprocess(&config), args.force, Start::Fresh, |folder| {
         let done = stage::process(&config, folder.path())?;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use contract::cli::StageArgs;
+use contract::cli::{SetArgs, StageArgs};
 use preprocess::segment::SegmentArgs;
 use preprocess::unet_training::TrainUnetArgs;
 use preprocess::whois::WhoisArgs;
@@ -17,6 +17,8 @@ struct Arguments {
     command: Option<Command>,
     #[command(flatten)]
     stage: Option<StageArgs>,
+    #[command(flatten)]
+    set: SetArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -34,7 +36,7 @@ fn run(arguments: Arguments) -> Result<(), Error> {
         (Some(Command::Segment(args)), _) => segment::run(&args),
         (Some(Command::TrainUnet(args)), _) => Ok(unet_training::run(&args)?),
         (Some(Command::Whois(args)), _) => whois::run(&args),
-        (None, Some(args)) => preprocess::run(&args),
+        (None, Some(args)) => preprocess::run(&args, arguments.set),
         (None, None) => Err(Error::Usage(format!(
             "give --config STUDY.yaml or a command\n\n{}",
             Arguments::command().render_usage()

@@ -11,14 +11,15 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use contract::config::Config;
-use contract::interrupt;
 use contract::progress::Progress;
+use contract::{interrupt, plan};
 use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::finish::Finisher;
 use crate::inputs::{Opened, Series};
+use crate::lesions::Lesions;
 use crate::lungs::Frame;
 use crate::model::{self, LungModel};
 use crate::survey::Survey;
@@ -37,6 +38,16 @@ pub struct Reduced {
     pub picture: Array2<u8>,
     /// The slice at a glance.
     pub survey: Survey,
+    /// Its lesions as the picture, if they are known.
+    pub lesion: Option<Array2<u8>>,
+}
+
+/// What a slice's reduction depends on.
+#[derive(Clone, Copy)]
+struct Reduction<'a> {
+    config: &'a Config,
+    shipped: bool,
+    lesions: &'a Lesions,
 }
 
 /// A batch on its way: the series, and their slices one after the other.
@@ -58,21 +69,21 @@ struct Labelled<'a> {
 pub fn run<'a>(
     config: &'a Config,
     model: &LungModel,
-    series: &[Series],
+    (series, lesions): (&[Series], &Lesions),
     threads: usize,
     finisher: Finisher<'a>,
 ) -> Result<Finisher<'a>, Error> {
     let pool = model::pool(threads)?;
     let slices: usize = series.iter().map(|series| series.slices.len()).sum();
-    let progress = Progress::new("preprocess", "slices", slices as u64);
+    let progress = Progress::new(&plan::preprocess(config).id, "slices", slices as u64);
     let batches = batches(series);
     let result = std::thread::scope(|scope| {
         // Nothing waits in between: each thread works on one batch, and hands it on when the next one is free.
         let (to_network, read) = sync_channel(0);
         let (to_finisher, labelled) = sync_channel(0);
         let (batches, pool) = (&batches, &pool);
-        let shipped = model.is_shipped();
-        scope.spawn(move || read_ahead(batches, (config, shipped), pool, &to_network));
+        let reduction = Reduction { config, shipped: model.is_shipped(), lesions };
+        scope.spawn(move || read_ahead(batches, reduction, pool, &to_network));
         let finishing = scope.spawn(move || finish(finisher, labelled, pool));
         let network = label(model, config, read, &to_finisher, (pool, &progress));
         drop(to_finisher);
@@ -101,13 +112,13 @@ fn batches(series: &[Series]) -> Vec<&[Series]> {
 /// Reads batches ahead of the network. Ends when all are sent, at the first error, or when nobody listens any more.
 fn read_ahead<'a>(
     batches: &[&'a [Series]],
-    (config, shipped): (&Config, bool),
+    reduction: Reduction,
     pool: &rayon::ThreadPool,
     to: &SyncSender<Result<Batch<'a>, Error>>,
 ) {
     for series in batches {
         // Waiting to send happens outside the pool, whose threads the finisher needs, too.
-        let slices = pool.install(|| read(series, config, shipped));
+        let slices = pool.install(|| read(series, reduction));
         let batch = slices.map(|slices| Batch { series, slices });
         let failed = batch.is_err();
         if to.send(batch).is_err() || failed {
@@ -117,7 +128,7 @@ fn read_ahead<'a>(
 }
 
 /// The slices of a batch, reduced. The first error in order, whatever the threads do.
-fn read(series: &[Series], config: &Config, shipped: bool) -> Result<Vec<Reduced>, Error> {
+fn read(series: &[Series], reduction: Reduction) -> Result<Vec<Reduced>, Error> {
     let opened: Vec<Result<Opened, Error>> = series.par_iter().map(Series::open).collect();
     let opened = opened.into_iter().collect::<Result<Vec<Opened>, Error>>()?;
     let places: Vec<(usize, usize)> = series
@@ -125,38 +136,36 @@ fn read(series: &[Series], config: &Config, shipped: bool) -> Result<Vec<Reduced
         .enumerate()
         .flat_map(|(number, series)| (0..series.slices.len()).map(move |index| (number, index)))
         .collect();
-    let reduce =
-        |(number, index): &(usize, usize)| reduce(&opened[*number], *index, &series[*number], (config, shipped));
-    let reduced: Vec<Result<Reduced, Error>> = places.par_iter().map(reduce).collect();
+    let one = |(number, index): &(usize, usize)| reduction.reduce(&opened[*number], *index, &series[*number]);
+    let reduced: Vec<Result<Reduced, Error>> = places.par_iter().map(one).collect();
     let reduced = reduced.into_iter().collect::<Result<Vec<Reduced>, Error>>()?;
     let mut rest = reduced.as_slice();
     for one in series {
         let (own, others) = rest.split_at(one.slices.len());
         rest = others;
-        check_units(config, one, own)?;
+        check_units(reduction.config, one, own)?;
     }
     Ok(reduced)
 }
 
-fn reduce(
-    opened: &Opened,
-    index: usize,
-    series: &Series,
-    (config, shipped): (&Config, bool),
-) -> Result<Reduced, Error> {
-    if interrupt::requested() {
-        return Err(Error::Interrupted);
+impl Reduction<'_> {
+    fn reduce(self, opened: &Opened, index: usize, series: &Series) -> Result<Reduced, Error> {
+        if interrupt::requested() {
+            return Err(Error::Interrupted);
+        }
+        let hu = opened.slice(index)?;
+        let pictured = self.shipped && series.is_picture();
+        let prepare = if pictured { protocol::prepare_picture } else { protocol::prepare };
+        let (input, crop) = prepare(&hu);
+        let size = self.config.preprocess.size as usize;
+        Ok(Reduced {
+            input,
+            frame: Frame { crop, shape: hu.dim(), z_mm: series.slices[index].z_mm },
+            picture: window::picture(&hu, self.config.preprocess.window_hu(), size),
+            survey: Survey::new(&hu),
+            lesion: self.lesions.picture(series, index, hu.dim(), size)?,
+        })
     }
-    let hu = opened.slice(index)?;
-    let prepare = if shipped && series.is_picture() { protocol::prepare_picture } else { protocol::prepare };
-    let (input, crop) = prepare(&hu);
-    let size = config.preprocess.size as usize;
-    Ok(Reduced {
-        input,
-        frame: Frame { crop, shape: hu.dim(), z_mm: series.slices[index].z_mm },
-        picture: window::picture(&hu, config.preprocess.window_hu(), size),
-        survey: Survey::new(&hu),
-    })
 }
 
 /// Values of image files have the range that was declared for them; all others are held against HU.

@@ -36,6 +36,8 @@ pub struct Row {
     pub image: Vec<u8>,
     /// Its mask.
     pub mask: Vec<u8>,
+    /// Its lesions, 0 or 1, for `lesions.parquet`; `None` if they are not known.
+    pub lesion: Option<Vec<u8>>,
     /// Share of the slice that is lung, at the source's resolution.
     pub lung_fraction: f32,
     /// Remarks.
@@ -130,7 +132,7 @@ impl SliceTable {
 }
 
 /// Where a file is being written, trouble with it is the disk's and not the reader's.
-fn not_written(error: TableError) -> Error {
+pub(crate) fn not_written(error: TableError) -> Error {
     match error {
         TableError::Parquet { path, source } => {
             Error::Write { path, source: std::io::Error::other(source.to_string()) }

@@ -8,6 +8,7 @@ use contract::schema::flag;
 
 use crate::error::Error;
 use crate::finish::Finisher;
+use crate::lesions::Lesions;
 use crate::model::{self, LIBTORCH, LungModel, Trust};
 use crate::privacy::Naming;
 use crate::quality::SeriesQuality;
@@ -41,8 +42,9 @@ fn all(config: &Config, folder: &Path, naming: &mut Naming) -> Result<Summary, E
     let model = LungModel::load(&settings.model, Trust::Study(settings.model_sha256.as_deref()))?;
     let inputs = inputs::collect(config, naming)?;
     inputs.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    let lesions = Lesions::load(config, &inputs.series)?;
     let finisher = Finisher::new(config, folder, &model, &inputs.left_out)?;
-    let finisher = pipeline::run(config, &model, &inputs.series, threads, finisher)?;
+    let finisher = pipeline::run(config, &model, (&inputs.series, &lesions), threads, finisher)?;
     let (series, left_out) = finisher.finish(folder)?;
     let mut excluded: BTreeMap<&'static str, usize> = BTreeMap::new();
     left_out.iter().for_each(|row| *excluded.entry(row.reason).or_default() += 1);

@@ -30,7 +30,7 @@ pub fn picture(hu: &Array2<f32>, window_hu: (f64, f64), side: usize) -> Array2<u
 }
 
 /// The mask, values 0, 1, 2, with the geometry of [`picture`]. An output pixel is lung if at least half of it is, and
-/// belongs to the lung that covers more of it (the right one if equal).
+/// belongs to the lung that covers more of it (the right one if equal). A mask of 0 and 1 stays one.
 pub fn picture_mask(mask: &Array2<u8>, side: usize) -> Array2<u8> {
     let square = pad_square(mask);
     if square.nrows() == side {

@@ -9,6 +9,8 @@ use super::{Config, ConfigError, Dataset, Loss, Method, Paths, Phantom, Preproce
 /// Smallest slice that leaves layer 4 of ResNet18 more than one pixel.
 const MIN_SIZE: u32 = 64;
 const MAX_SIZE: u32 = 2048;
+/// Classes that the phantom can make.
+const PHANTOM_CLASSES: usize = 3;
 
 pub(super) fn checked(raw: Raw) -> Result<Config, ConfigError> {
     let checker = Checker(&raw);
@@ -26,7 +28,7 @@ pub(super) fn checked(raw: Raw) -> Result<Config, ConfigError> {
         is_reversed: false,
     };
     study(&checker, &config)?;
-    phantom(&checker, &config.phantom)?;
+    phantom(&checker, &config)?;
     preprocess(&checker, &config.preprocess)?;
     dataset(&checker, &config)?;
     report(&checker, &config)?;
@@ -97,7 +99,14 @@ fn study(checker: &Checker, config: &Config) -> Result<(), ConfigError> {
     )
 }
 
-fn phantom(checker: &Checker, phantom: &Phantom) -> Result<(), ConfigError> {
+fn phantom(checker: &Checker, config: &Config) -> Result<(), ConfigError> {
+    let phantom = &config.phantom;
+    let known = !phantom.enabled || config.classes.len() <= PHANTOM_CLASSES;
+    let classes = "2 or 3 names where phantom.enabled is true (it makes common pneumonia, COVID-19 and healthy lungs, in this order)";
+    checker.require(known, "classes", classes)?;
+    let own = config.preprocess.input.is_none() && config.preprocess.manifest.is_none();
+    let reversible = !(phantom.enabled && phantom.reversed) || own;
+    checker.require(reversible, "phantom.reversed", "false when preprocess.input or preprocess.manifest is set")?;
     checker.require(phantom.patients_per_class >= 1, "phantom.patients_per_class", "at least 1")?;
     checker.require(phantom.slices >= 1, "phantom.slices", "at least 1")?;
     checker.require((MIN_SIZE..=MAX_SIZE).contains(&phantom.size), "phantom.size", "64 to 2048 pixels")?;
