@@ -22,6 +22,7 @@ pub mod predict_command;
 pub mod run;
 pub mod schedule;
 pub mod stage;
+pub mod tensorboard;
 pub mod weights;
 
 pub use error::Error;

@@ -18,7 +18,7 @@ use crate::checkpoint::{self, Position};
 use crate::data::{Slices, Split};
 use crate::log::{Row, Sums, Timing};
 use crate::optimizer::Optimizer;
-use crate::{init, loss, schedule, weights};
+use crate::{init, loss, schedule};
 
 /// A network with its tensors by name.
 pub struct Model {
@@ -139,9 +139,8 @@ impl Run<'_> {
         let channels = i64::from(train.channels);
         let compute = Compute { side: self.slices.side as i64, precision: train.precision };
         let model = Model::new(architecture(train.loss), channels, self.classes as i64, compute, self.device);
-        match &train.init {
-            None => init::draw(&model.tensors, self.seed),
-            Some(path) => weights::load_into(&model.tensors, &weights::read(path)?, path)?,
+        if let Some(told) = init::start(&model.tensors, self.seed, train.init.as_deref())? {
+            eprintln!("{}: {told}", self.id);
         }
         Ok(model)
     }

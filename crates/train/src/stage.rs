@@ -1,21 +1,23 @@
 //! The frame of one training task: inputs in, a run folder out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use contract::atomic::{self, Folder};
 use contract::cli::{self, Start};
 use contract::config::{self, Config, Method};
 use contract::layout::{
-    ATTENTION, CHECKPOINT, CONFIG, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, TIMING, WEIGHTS,
+    ATTENTION, CHECKPOINT, CONFIG, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, TENSORBOARD, TIMING, WEIGHTS,
 };
 use contract::plan::{self, Task};
 use contract::{hash, interrupt};
 
 use crate::batch::Pixels;
 use crate::data::{self, Slices, Split};
+use crate::log::Timing;
 use crate::predict::{self, Origin, Question};
 use crate::run::{Run, Trained};
-use crate::{Error, device, log, weights};
+use crate::{Error, device, log, tensorboard, weights};
 
 /// Which runs of a study: all, or those that match.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -199,8 +201,16 @@ fn write_run(folder: &Folder, task: &Task, trained: &Trained) -> Result<(), Erro
     let timing = serde_json::to_vec_pretty(&trained.timing).map_err(std::io::Error::other);
     let timing = timing.map_err(Error::at(&file(TIMING)))?;
     let config = config::to_yaml(&task.config);
+    let board = tensorboard::from_log(&trained.log, &trained.timing, began(&trained.timing));
+    tensorboard::write(&file(TENSORBOARD), &board).map_err(Error::at(&file(TENSORBOARD)))?;
     for (name, bytes) in [(LOG, log), (TIMING, timing), (CONFIG, config.into_bytes())] {
         atomic::write(&file(name), &bytes).map_err(Error::at(&file(name)))?;
     }
     Ok(())
+}
+
+/// Seconds since 1970 when a training that ends now would have begun without pauses.
+fn began(timing: &[Timing]) -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    now - timing.iter().map(|epoch| epoch.seconds).sum::<f64>()
 }
