@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// How the names of files begin that are being written.
+const UNFINISHED: &str = ".writing-";
+
 /// A file that appears under its name only on [`FileWriter::commit`]; dropped before, it leaves nothing.
 pub struct FileWriter {
     file: tempfile::NamedTempFile,
@@ -17,7 +20,7 @@ impl FileWriter {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let file = tempfile::Builder::new()
-            .prefix(".writing-")
+            .prefix(UNFINISHED)
             // tempfile makes 0600 by default, which would lock colleagues out of a shared study.
             .permissions(Permissions::from_mode(0o644))
             .tempfile_in(folder)?;
@@ -80,6 +83,13 @@ impl Folder {
         partial.push(PARTIAL);
         let partial = PathBuf::from(partial);
         fs::create_dir_all(&partial)?;
+        for entry in fs::read_dir(&partial)? {
+            let entry = entry?;
+            // A process that was killed while it wrote leaves its half of a file.
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                fs::remove_file(entry.path())?;
+            }
+        }
         Ok(Self { path: partial, target: path.to_owned() })
     }
 

@@ -133,7 +133,10 @@ pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
     let settings = config.method(method);
     let mut values = settings.map_or(Value::Null, |found| found.values.clone());
     if let Value::Object(map) = &mut values {
-        map.shift_remove("init");
+        // Where a file is, and how often a run is saved, changes nothing that it writes.
+        for key in ["init", "checkpoint_epochs", "checkpoint_seconds"] {
+            map.shift_remove(key);
+        }
     }
     let mut inputs = vec![
         input("slices", layout.slices()),

@@ -118,6 +118,7 @@ impl Run<'_> {
         if position.epochs > 0 {
             progress.note(&format!("{}: goes on after epoch {}", self.id, position.epochs));
         }
+        let mut saved = Instant::now();
         while position.epochs < train.epochs {
             let started = Instant::now();
             let row = self.epoch(position.epochs, &model, &mut optimizer, &progress)?;
@@ -126,8 +127,11 @@ impl Run<'_> {
             position.timing.push(Timing { epoch: row.epoch, seconds, images_per_second });
             position.log.push(row);
             position.epochs += 1;
-            if position.epochs.is_multiple_of(train.checkpoint_epochs) || position.epochs == train.epochs {
+            let due = position.epochs.is_multiple_of(train.checkpoint_epochs)
+                && saved.elapsed().as_secs_f64() >= train.checkpoint_seconds;
+            if due || position.epochs == train.epochs {
                 checkpoint::save(self.checkpoint, &position, &model.tensors, &optimizer)?;
+                saved = Instant::now();
             }
         }
         progress.finish();

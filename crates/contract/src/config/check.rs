@@ -215,6 +215,7 @@ fn settings(checker: &Checker, train: &Train, overrides: &Value, method: &str) -
     range("brightness", train.brightness, 0.0, 1.0)?;
     range("contrast", train.contrast, 0.0, 1.0)?;
     range("checkpoint_epochs", train.checkpoint_epochs.into(), 1.0, 100_000.0)?;
+    range("checkpoint_seconds", train.checkpoint_seconds, 0.0, 1e9)?;
     range("curve_slices", train.curve_slices.into(), 0.0, 1e9)?;
     let at = |key: &str, expected: &str, holds: bool| {
         let path = format!("{}.{key}", section(key));

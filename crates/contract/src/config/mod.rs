@@ -375,6 +375,7 @@ pub struct Train {
     pub threads: u32,
     pub precision: Precision,
     pub checkpoint_epochs: u32,
+    pub checkpoint_seconds: f64,
     pub curve_slices: u32,
 }
 
