@@ -16,6 +16,7 @@ import pauc
 from scipy.stats import binomtest, norm, rankdata
 from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 TARGET = Path(__file__).resolve().parent.parent / "crates" / "report" / "tests" / "expected.json"
@@ -66,7 +67,8 @@ def slice_metrics(label, prob, positive):
     }
     if not binary:
         each = [metrics.roc_auc_score(label == k, prob[:, k]) for k in range(prob.shape[1])]
-        out["macro_auc"] = float(np.mean(each))
+        out["auc_macro"] = metrics.roc_auc_score(label, prob, multi_class="ovr", average="macro")
+        assert abs(out["auc_macro"] - np.mean(each)) < 1e-9
     return {name: float(value) for name, value in out.items()}
 
 
@@ -108,6 +110,12 @@ def study(rng, patients, slices, classes, positive):
         method = {"prob": prob.tolist(), "slice": slice_metrics(label_of[patient], prob, positive), "patient": by_patient}
         if classes == 2:
             method["bootstrap"] = cluster_bootstrap(rng, patient, label_of, prob, positive)
+        method["confusion"] = metrics.confusion_matrix(label_of[patient], decisions(prob, positive)).tolist()
+        method["patient_confusion"] = metrics.confusion_matrix(label_of, decisions(mean, positive)).tolist()
+        if classes > 2:
+            by_class = [(label_of[patient], prob), (label_of, mean)]
+            method["auc_by_class"], method["patient_auc_by_class"] = [
+                [float(metrics.roc_auc_score(label == k, score[:, k])) for k in range(classes)] for label, score in by_class]
         method["patient_auc"] = float(metrics.roc_auc_score(label_of == positive, mean[:, positive]))
         case["methods"].append(method)
     return case
@@ -152,6 +160,10 @@ def main():
             {"first": b, "second": c, "p": float(mcnemar([[7, b], [c, 9]], exact=True).pvalue) if b + c else 1.0} for b, c in tables
         ],
         "delong": [delong(rng, 60, True), delong(rng, 45, False), delong(rng, 346, True)],
+        "holm": [
+            {"p": p, "adjusted": multipletests(p, method="holm")[1].tolist()}
+            for p in ([0.01, 0.04, 0.03, 0.005], [0.2, 0.2, 0.9], [0.04], [0.001, 0.5, 0.02, 0.02, 0.013, 0.3, 0.001, 0.07, 0.6, 0.9, 0.011])
+        ],
         "midranks": {"values": ranks.tolist(), "ranks": rankdata(ranks).tolist()},
         "quantiles": {"values": values.tolist(), "at": [0.0, 0.025, 0.3, 0.975, 1.0],
                       "expected": np.quantile(values, [0.0, 0.025, 0.3, 0.975, 1.0]).tolist()},

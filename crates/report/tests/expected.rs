@@ -1,10 +1,12 @@
 //! Every number against scikit-learn, scipy, statsmodels, numpy or pauc: `expected.json` is written by
 //! tools/report_expected.py, which names their versions.
 
-use report::assess::{Assessment, Settings, assess};
-use report::compare::{DeLong, Discordant, midranks};
+use report::assess::{Assessment, assess};
+use report::compare::{DeLong, Discordant, holm, midranks};
 use report::intervals::{quantile, two_sided_p, wilson};
+use report::measure;
 use report::metrics::Metric;
+use report::pool::{Evidence, Settings};
 use report::predictions::{Predictions, Row};
 use serde_json::Value;
 
@@ -36,7 +38,7 @@ fn rows(case: &Value) -> Vec<Row> {
             fold: 0,
             seed: 0,
             prob,
-            attention_in_lung: None,
+            attention: measure::NOTHING,
         };
         prob.into_iter().enumerate().map(row).collect()
     };
@@ -53,8 +55,9 @@ fn assessed(case: &Value, rows: Vec<Row>, bootstrap: usize) -> Assessment {
         bootstrap,
         seed: 0,
         pairs: vec![("a".to_owned(), "b".to_owned())],
+        shown: vec!["a".to_owned(), "b".to_owned()],
     };
-    assess(&predictions, &settings)
+    assess(Evidence { predictions: &predictions, reversed: None }, &settings)
 }
 
 #[test]
@@ -73,8 +76,47 @@ fn metrics_of_slices_and_patients() {
                 let fraction = result.patient.get(metric).and_then(|estimate| estimate.fraction).expect("a fraction");
                 assert_eq!([fraction.0 as f64, fraction.1 as f64].to_vec(), numbers(value), "{name} {method} {metric}");
             }
+            let counts = |found: &[Vec<u64>]| serde_json::to_value(found).expect("JSON");
+            assert_eq!(counts(&result.confusion), wanted["confusion"], "{name} {method} slices");
+            assert_eq!(counts(&result.patient_confusion), wanted["patient_confusion"], "{name} {method} patients");
             let auc = result.patient.get("auc").and_then(|estimate| estimate.defined()).expect("defined");
             close(auc, &wanted["patient_auc"], 1e-9, &format!("{name} {method} patient auc"));
+        }
+    }
+}
+
+#[test]
+fn each_of_several_classes_against_the_rest() {
+    let all = expected();
+    let case = &all["three_classes"];
+    let assessment = assessed(case, rows(case), 200);
+    for (method, wanted) in ["a", "b"].into_iter().zip(case["methods"].as_array().expect("a list")) {
+        let result = assessment.methods.get(method).expect("the method was assessed");
+        let found = result.auc_by_class.as_ref().expect("three classes");
+        for (values, wanted) in
+            [(&found.slice, &wanted["auc_by_class"]), (&found.patient, &wanted["patient_auc_by_class"])]
+        {
+            for (class, wanted) in wanted.as_array().expect("a list").iter().enumerate() {
+                let got = values.get(&format!("c{class}")).expect("a class");
+                close(got.defined().expect("defined"), wanted, 1e-9, &format!("{method} class {class}"));
+                let (low, high) = got.ends().expect("an interval");
+                assert!(low < got.defined().unwrap() && got.defined().unwrap() < high);
+            }
+        }
+        // The positive class against the rest is `auc`, at both levels.
+        assert_eq!(found.slice.get("c1").unwrap().value, result.slice.get("auc").unwrap().value);
+        assert_eq!(found.patient.get("c1").unwrap().value, result.patient.get("auc").unwrap().value);
+        let mean = numbers(&wanted["patient_auc_by_class"]).iter().sum::<f64>() / 3.0;
+        assert!((result.patient.get("auc_macro").unwrap().defined().unwrap() - mean).abs() < 1e-9);
+    }
+    assert!(assessed(&all["binary"], rows(&all["binary"]), 100).methods.0[0].1.auc_by_class.is_none());
+}
+
+#[test]
+fn holm_adjusted_p() {
+    for case in expected()["holm"].as_array().expect("a list") {
+        for (got, wanted) in holm(&numbers(&case["p"])).iter().zip(case["adjusted"].as_array().expect("a list")) {
+            close(*got, wanted, 1e-12, "Holm");
         }
     }
 }
