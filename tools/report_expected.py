@@ -121,6 +121,74 @@ def study(rng, patients, slices, classes, positive):
     return case
 
 
+def second_set(rng, patients, resamples=20_000):
+    """Two methods on two sets of slices of the same patients, and a measure with gaps on the slices of the first set.
+
+    Falls are first minus second set; differences are method b minus a. Patients are drawn within class, the same ones for
+    everything in a resample, so that all intervals are paired.
+    """
+    positive, label_of = 1, np.concatenate([np.arange(2), rng.integers(0, 2, patients - 2)])
+    sets = [np.sort(np.concatenate([np.arange(patients), rng.integers(0, patients, n - patients)])) for n in (140, 125)]
+    probs = [[probabilities(rng, patient, label_of, 2, strength) for patient in sets] for strength in (1.6, 0.8)]
+    measure = [np.round(rng.beta(2, 3, len(sets[0])) + 0.05 * m + 0.1 * rng.normal(0, 1, patients)[sets[0]], 3) for m in (0, 1)]
+    for values in measure:
+        values[rng.random(len(values)) < 0.2] = np.nan
+
+    def once(weight, patient, prob):
+        """AUC and accuracy of slices, accuracy of patients, by scikit-learn."""
+        w, truth = weight[patient], label_of[patient] == positive
+        mean = np.array([prob[patient == p].mean(axis=0) for p in range(patients)])
+        return [
+            metrics.roc_auc_score(truth[w > 0], prob[w > 0, positive], sample_weight=w[w > 0]),
+            metrics.accuracy_score(label_of[patient], decisions(prob, positive), sample_weight=w),
+            metrics.accuracy_score(label_of, decisions(mean, positive), sample_weight=weight),
+        ]
+
+    def prepared(patient, prob):
+        """The same as a function of the weights, with everything that they do not change worked out before."""
+        truth, score = label_of[patient] == positive, prob[:, positive]
+        kernel = (score[truth][:, None] > score[~truth][None, :]) + 0.5 * (score[truth][:, None] == score[~truth][None, :])
+        hit = decisions(prob, positive) == label_of[patient]
+        mean = np.array([prob[patient == p].mean(axis=0) for p in range(patients)])
+        right = decisions(mean, positive) == label_of
+        def of(weight):
+            w = weight[patient]
+            auc = w[truth] @ kernel @ w[~truth] / (w[truth].sum() * w[~truth].sum())
+            return [auc, w @ hit / w.sum(), weight @ right / weight.sum()]
+        return of
+
+    fast = [[prepared(patient, prob) for patient, prob in zip(sets, both)] for both in probs]
+
+    def statistics(weight, of):
+        rows = []
+        for method, values in enumerate(measure):
+            standard, reversed_ = [np.array(of(weight, method, which)) for which in (0, 1)]
+            there, w = ~np.isnan(values), weight[sets[0]]
+            rows.append([*standard, *reversed_, *(standard - reversed_), np.average(values[there], weights=w[there])])
+        a, b = np.array(rows)
+        return np.array([a, b, b - a])
+
+    names = ["auc", "accuracy", "patient_accuracy", "reversed_auc", "reversed_accuracy", "reversed_patient_accuracy",
+             "fall_auc", "fall_accuracy", "fall_patient_accuracy", "measure"]
+    by_sklearn = lambda weight, method, which: once(weight, sets[which], probs[method][which])
+    by_kernel = lambda weight, method, which: fast[method][which](weight)
+    groups = [np.flatnonzero(label_of == k) for k in (0, 1)]
+    draws = []
+    for index in range(resamples):
+        weight = np.zeros(patients)
+        for group in groups:
+            np.add.at(weight, rng.choice(group, len(group)), 1)
+        draws.append(statistics(weight, by_kernel))
+        assert index >= 50 or np.allclose(draws[-1], statistics(weight, by_sklearn), atol=1e-12)
+    point = statistics(np.ones(patients), by_sklearn)
+    ends = np.quantile(np.array(draws), [0.025, 0.975], axis=0)
+    entry = lambda row: {name: [point[row, i], ends[0][row, i], ends[1][row, i]] for i, name in enumerate(names)}
+    clean = lambda values: [None if np.isnan(value) else float(value) for value in values]
+    return {"label_of": label_of.tolist(), "sets": [patient.tolist() for patient in sets],
+            "methods": [{"prob": [prob.tolist() for prob in both], "measure": clean(values)} for both, values in zip(probs, measure)],
+            "a": entry(0), "b": entry(1), "difference": entry(2)}
+
+
 def delong(rng, patients, ties):
     truth = np.concatenate([[0, 0, 1, 1], rng.integers(0, 2, patients - 4)])
     scores = [np.round(truth * strength + rng.normal(0, 1, patients), 1 if ties else 9) for strength in (0.8, 1.3)]
@@ -168,6 +236,8 @@ def main():
         "quantiles": {"values": values.tolist(), "at": [0.0, 0.025, 0.3, 0.975, 1.0],
                       "expected": np.quantile(values, [0.0, 0.025, 0.3, 0.975, 1.0]).tolist()},
     }
+    # A generator of its own, so that the cases above keep their numbers.
+    expected["second_set"] = second_set(np.random.default_rng(20260702), 26)
     for row in expected["mcnemar"]:
         if row["first"] + row["second"]:
             scipy_p = binomtest(row["first"], row["first"] + row["second"], 0.5).pvalue
