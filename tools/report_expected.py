@@ -16,6 +16,7 @@ import pauc
 from scipy.stats import binomtest, norm, rankdata
 from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 TARGET = Path(__file__).resolve().parent.parent / "crates" / "report" / "tests" / "expected.json"
@@ -66,7 +67,8 @@ def slice_metrics(label, prob, positive):
     }
     if not binary:
         each = [metrics.roc_auc_score(label == k, prob[:, k]) for k in range(prob.shape[1])]
-        out["macro_auc"] = float(np.mean(each))
+        out["auc_macro"] = metrics.roc_auc_score(label, prob, multi_class="ovr", average="macro")
+        assert abs(out["auc_macro"] - np.mean(each)) < 1e-9
     return {name: float(value) for name, value in out.items()}
 
 
@@ -108,9 +110,83 @@ def study(rng, patients, slices, classes, positive):
         method = {"prob": prob.tolist(), "slice": slice_metrics(label_of[patient], prob, positive), "patient": by_patient}
         if classes == 2:
             method["bootstrap"] = cluster_bootstrap(rng, patient, label_of, prob, positive)
+        method["confusion"] = metrics.confusion_matrix(label_of[patient], decisions(prob, positive)).tolist()
+        method["patient_confusion"] = metrics.confusion_matrix(label_of, decisions(mean, positive)).tolist()
+        if classes > 2:
+            by_class = [(label_of[patient], prob), (label_of, mean)]
+            method["auc_by_class"], method["patient_auc_by_class"] = [
+                [float(metrics.roc_auc_score(label == k, score[:, k])) for k in range(classes)] for label, score in by_class]
         method["patient_auc"] = float(metrics.roc_auc_score(label_of == positive, mean[:, positive]))
         case["methods"].append(method)
     return case
+
+
+def second_set(rng, patients, resamples=20_000):
+    """Two methods on two sets of slices of the same patients, and a measure with gaps on the slices of the first set.
+
+    Falls are first minus second set; differences are method b minus a. Patients are drawn within class, the same ones for
+    everything in a resample, so that all intervals are paired.
+    """
+    positive, label_of = 1, np.concatenate([np.arange(2), rng.integers(0, 2, patients - 2)])
+    sets = [np.sort(np.concatenate([np.arange(patients), rng.integers(0, patients, n - patients)])) for n in (140, 125)]
+    probs = [[probabilities(rng, patient, label_of, 2, strength) for patient in sets] for strength in (1.6, 0.8)]
+    measure = [np.round(rng.beta(2, 3, len(sets[0])) + 0.05 * m + 0.1 * rng.normal(0, 1, patients)[sets[0]], 3) for m in (0, 1)]
+    for values in measure:
+        values[rng.random(len(values)) < 0.2] = np.nan
+
+    def once(weight, patient, prob):
+        """AUC and accuracy of slices, accuracy of patients, by scikit-learn."""
+        w, truth = weight[patient], label_of[patient] == positive
+        mean = np.array([prob[patient == p].mean(axis=0) for p in range(patients)])
+        return [
+            metrics.roc_auc_score(truth[w > 0], prob[w > 0, positive], sample_weight=w[w > 0]),
+            metrics.accuracy_score(label_of[patient], decisions(prob, positive), sample_weight=w),
+            metrics.accuracy_score(label_of, decisions(mean, positive), sample_weight=weight),
+        ]
+
+    def prepared(patient, prob):
+        """The same as a function of the weights, with everything that they do not change worked out before."""
+        truth, score = label_of[patient] == positive, prob[:, positive]
+        kernel = (score[truth][:, None] > score[~truth][None, :]) + 0.5 * (score[truth][:, None] == score[~truth][None, :])
+        hit = decisions(prob, positive) == label_of[patient]
+        mean = np.array([prob[patient == p].mean(axis=0) for p in range(patients)])
+        right = decisions(mean, positive) == label_of
+        def of(weight):
+            w = weight[patient]
+            auc = w[truth] @ kernel @ w[~truth] / (w[truth].sum() * w[~truth].sum())
+            return [auc, w @ hit / w.sum(), weight @ right / weight.sum()]
+        return of
+
+    fast = [[prepared(patient, prob) for patient, prob in zip(sets, both)] for both in probs]
+
+    def statistics(weight, of):
+        rows = []
+        for method, values in enumerate(measure):
+            standard, reversed_ = [np.array(of(weight, method, which)) for which in (0, 1)]
+            there, w = ~np.isnan(values), weight[sets[0]]
+            rows.append([*standard, *reversed_, *(standard - reversed_), np.average(values[there], weights=w[there])])
+        a, b = np.array(rows)
+        return np.array([a, b, b - a])
+
+    names = ["auc", "accuracy", "patient_accuracy", "reversed_auc", "reversed_accuracy", "reversed_patient_accuracy",
+             "fall_auc", "fall_accuracy", "fall_patient_accuracy", "measure"]
+    by_sklearn = lambda weight, method, which: once(weight, sets[which], probs[method][which])
+    by_kernel = lambda weight, method, which: fast[method][which](weight)
+    groups = [np.flatnonzero(label_of == k) for k in (0, 1)]
+    draws = []
+    for index in range(resamples):
+        weight = np.zeros(patients)
+        for group in groups:
+            np.add.at(weight, rng.choice(group, len(group)), 1)
+        draws.append(statistics(weight, by_kernel))
+        assert index >= 50 or np.allclose(draws[-1], statistics(weight, by_sklearn), atol=1e-12)
+    point = statistics(np.ones(patients), by_sklearn)
+    ends = np.quantile(np.array(draws), [0.025, 0.975], axis=0)
+    entry = lambda row: {name: [point[row, i], ends[0][row, i], ends[1][row, i]] for i, name in enumerate(names)}
+    clean = lambda values: [None if np.isnan(value) else float(value) for value in values]
+    return {"label_of": label_of.tolist(), "sets": [patient.tolist() for patient in sets],
+            "methods": [{"prob": [prob.tolist() for prob in both], "measure": clean(values)} for both, values in zip(probs, measure)],
+            "a": entry(0), "b": entry(1), "difference": entry(2)}
 
 
 def delong(rng, patients, ties):
@@ -152,10 +228,16 @@ def main():
             {"first": b, "second": c, "p": float(mcnemar([[7, b], [c, 9]], exact=True).pvalue) if b + c else 1.0} for b, c in tables
         ],
         "delong": [delong(rng, 60, True), delong(rng, 45, False), delong(rng, 346, True)],
+        "holm": [
+            {"p": p, "adjusted": multipletests(p, method="holm")[1].tolist()}
+            for p in ([0.01, 0.04, 0.03, 0.005], [0.2, 0.2, 0.9], [0.04], [0.001, 0.5, 0.02, 0.02, 0.013, 0.3, 0.001, 0.07, 0.6, 0.9, 0.011])
+        ],
         "midranks": {"values": ranks.tolist(), "ranks": rankdata(ranks).tolist()},
         "quantiles": {"values": values.tolist(), "at": [0.0, 0.025, 0.3, 0.975, 1.0],
                       "expected": np.quantile(values, [0.0, 0.025, 0.3, 0.975, 1.0]).tolist()},
     }
+    # A generator of its own, so that the cases above keep their numbers.
+    expected["second_set"] = second_set(np.random.default_rng(20260702), 26)
     for row in expected["mcnemar"]:
         if row["first"] + row["second"]:
             scipy_p = binomtest(row["first"], row["first"] + row["second"], 0.5).pvalue

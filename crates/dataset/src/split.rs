@@ -127,7 +127,7 @@ mod tests {
         values.clone().max().unwrap_or(0) - values.min().unwrap_or(0)
     }
 
-    /// 3 folds or so, two classes with at least as many patients, 1 to 80 slices each.
+    /// 3 folds or so, three classes with at least as many patients, 1 to 80 slices each.
     fn study() -> impl Strategy<Value = (Vec<Group>, usize)> {
         (2_usize..6).prop_flat_map(|folds| {
             let class = move |label: i32| {
@@ -136,7 +136,7 @@ mod tests {
                     counts.into_iter().enumerate().map(group).collect::<Vec<_>>()
                 })
             };
-            (class(0), class(1)).prop_map(move |(a, b)| ([a, b].concat(), folds))
+            (class(0), class(1), class(2)).prop_map(move |(a, b, c)| ([a, b, c].concat(), folds))
         })
     }
 
@@ -151,7 +151,7 @@ mod tests {
         #[test]
         fn patients_are_balanced_to_within_one((groups, folds) in study(), seed: u64) {
             let drawn = draw(&groups, folds, seed);
-            for label in [Some(0), Some(1), None] {
+            for label in [Some(0), Some(1), Some(2), None] {
                 let sums = sums(&groups, &drawn, folds, label);
                 prop_assert!(spread(sums.iter().map(|load| load.patients)) <= 1);
                 prop_assert!(sums.iter().all(|load| load.patients > 0));
@@ -161,7 +161,7 @@ mod tests {
         #[test]
         fn slices_of_a_class_differ_by_less_than_the_two_largest_patients((groups, folds) in study(), seed: u64) {
             let drawn = draw(&groups, folds, seed);
-            for label in [0, 1] {
+            for label in [0, 1, 2] {
                 let largest = groups.iter().filter(|group| group.label == label).map(|group| group.slices).max().unwrap_or(0);
                 let difference = spread(sums(&groups, &drawn, folds, Some(label)).iter().map(|load| load.slices));
                 prop_assert!(difference < 2 * largest, "{} {}", difference, largest);
@@ -183,7 +183,7 @@ mod tests {
             for group in &groups {
                 prop_assert!(group.patients.iter().all(|patient| drawn[patient] == drawn[&group.patients[0]]));
             }
-            for label in [0, 1] {
+            for label in [0, 1, 2] {
                 prop_assert!(sums(&groups, &drawn, folds, Some(label)).iter().all(|load| load.patients > 0));
             }
         }

@@ -115,6 +115,44 @@ fn folds_are_made_once_and_their_bytes_repeat() {
 }
 
 #[test]
+fn three_classes_are_in_every_fold_and_a_missing_one_is_named() {
+    // 5, 4 and 3 patients of three classes, two slices each: a fold has 2 or 1 of the first, 2 or 1, and 1.
+    let slices = |counts: [usize; 3]| -> Vec<Slice> {
+        let patients = (0..3).flat_map(|label| (0..counts[label]).map(move |patient| (label, patient)));
+        let two = |(label, patient): (usize, usize)| {
+            [0, 1].map(|at| (format!("{label}-{patient:02}"), label as i32, format!("image {label} {patient} {at}")))
+        };
+        patients.flat_map(two).collect()
+    };
+    let set = ["classes=[common, covid19, healthy]"];
+    let study = Study::of(&slices([5, 4, 3]));
+    let (code, out, err) = study.run(&set);
+    assert_eq!(code, Some(0), "{err}");
+    let summary = String::from_utf8(study.output("folds.csv").unwrap()).unwrap();
+    let patients = |class: &str| -> Vec<u32> {
+        let of = summary.lines().filter(|line| line.split(',').nth(2) == Some(class));
+        let mut counts: Vec<u32> = of.map(|line| line.split(',').nth(3).unwrap().parse().unwrap()).collect();
+        counts.sort_unstable();
+        counts
+    };
+    assert_eq!([patients("common"), patients("covid19"), patients("healthy")], [[1, 2, 2], [1, 1, 2], [1, 1, 1]]);
+    assert_eq!(out.matches("healthy").count(), 3, "{out}");
+    Study::of(&slices([5, 4, 2])).fails(&set, 4, &["healthy", "2 patients"]);
+    Study::of(&slices([5, 4, 3])).fails(&["classes=[common, covid19]"], 4, &["2"]);
+    // A splits file that leaves the third class out of a test side is found by the audit.
+    let study = Study::of(&slices([3, 3, 3]));
+    let side = |held: [&str; 3]| {
+        let all = ["0-00", "0-01", "0-02", "1-00", "1-01", "1-02", "2-00", "2-01", "2-02"];
+        let (val, train): (Vec<&str>, Vec<&str>) = all.into_iter().partition(|patient| held.contains(patient));
+        serde_json::json!({ "train": train, "val": val })
+    };
+    let folds = [side(["0-00", "1-00", "1-01"]), side(["0-01", "2-01", "2-02"]), side(["0-02", "1-02", "2-00"])];
+    std::fs::write(study.path("given.json"), serde_json::to_string(&folds).unwrap()).unwrap();
+    let words = ["healthy in the test side of fold 0", "covid19 in the test side of fold 1"];
+    study.fails(&[set[0], "dataset.splits=given.json"], 5, &words);
+}
+
+#[test]
 fn a_splits_file_of_ours_is_read_back() {
     let study = Study::of(&balanced(6));
     study.run(&["dataset.seed=5"]);

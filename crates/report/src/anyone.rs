@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::answer::Answer;
-use crate::assess::{Settings, assess};
+use crate::assess::assess;
 use crate::error::Error;
+use crate::pool::{Evidence, Settings};
 use crate::predictions::Predictions;
 use crate::study::metrics_json;
 use crate::{read, render, tables};
@@ -26,7 +27,7 @@ pub fn metrics(path: &Path, json: Option<&Path>, positive: usize) -> Result<Stri
         return Err(Error::Usage(format!("--positive: expected a label from 0 to {last}, got {positive}")));
     }
     let settings = settings(path, &predictions, positive);
-    let assessment = assess(&predictions, &settings);
+    let assessment = assess(Evidence { predictions: &predictions, reversed: None }, &settings);
     if let Some(json) = json {
         contract::atomic::write(json, metrics_json(&assessment).as_bytes())
             .map_err(|source| Error::Write { path: json.to_owned(), source })?;
@@ -40,6 +41,9 @@ fn settings(path: &Path, predictions: &Predictions, positive: usize) -> Settings
         (true, _) => format!("class {label} (positive)"),
         (false, _) => format!("class {label}"),
     };
+    let pairs = pairs(predictions);
+    let names = |(a, b): &(String, String)| vec![a.clone(), b.clone()];
+    let all = || predictions.methods.iter().map(|method| method.name.clone()).collect();
     Settings {
         study: path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
         classes: (0..predictions.classes).map(class).collect(),
@@ -47,18 +51,18 @@ fn settings(path: &Path, predictions: &Predictions, positive: usize) -> Settings
         confidence: CONFIDENCE,
         bootstrap: RESAMPLES,
         seed: 0,
-        pairs: pairs(predictions),
+        shown: pairs.first().map_or_else(all, names),
+        pairs,
     }
 }
 
-/// Conventional and proposed if both are there; else every method against the first by name.
+/// Every other method against the one named conventional, the one named proposed first; else against the first by name.
 fn pairs(predictions: &Predictions) -> Vec<(String, String)> {
-    let known = ["conventional", "proposed"].map(str::to_owned);
-    if known.iter().all(|name| predictions.method(name).is_some()) {
-        let [a, b] = known;
-        return vec![(a, b)];
-    }
-    let mut names = predictions.methods.iter().map(|method| method.name.clone());
-    let Some(first) = names.next() else { return Vec::new() };
-    names.map(|other| (first.clone(), other)).collect()
+    let names: Vec<&String> = predictions.methods.iter().map(|method| &method.name).collect();
+    let Some(first) = names.iter().find(|name| **name == "conventional").or(names.first()).copied() else {
+        return Vec::new();
+    };
+    let mut others: Vec<&String> = names.into_iter().filter(|name| *name != first).collect();
+    others.sort_by_key(|name| *name != "proposed");
+    others.into_iter().map(|other| (first.clone(), other.clone())).collect()
 }

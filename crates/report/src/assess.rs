@@ -4,35 +4,20 @@
 //! seeds are averaged. Patient level: the softmax is averaged over all slices of a patient and over the seeds, and the
 //! mean decides, so that a fraction stays a fraction; single seeds are in `per_seed`. The bootstrap draws patients and
 //! keeps folds and seeds as they are, so its intervals cover the choice of patients and not the chance in training.
+//! A method's results rest on all its seeds, a comparison on the seeds that both methods have.
 
 use serde::Serialize;
 
-use crate::compare::{DeLong, Discordant};
-use crate::estimate::{Estimate, Interval};
-use crate::intervals::{self, Draw, bootstrap_p, percentile, two_sided_p, z};
+use crate::comparison::{Comparison, Level, comparisons};
+use crate::estimate::Estimate;
+use crate::measure::{COLLAPSED_STD, Measure};
 use crate::metrics::Metric;
 use crate::ordered::Ordered;
-use crate::predictions::{Method, Predictions, Run};
+use crate::pool::{Evidence, FRACTIONS, Pool, REVERSED_PATIENTS, REVERSED_SLICES, Settings, Statistic};
+use crate::predictions::Run;
+use crate::quantity::Quantity;
 use crate::sample::{PatientScores, Sample};
-
-/// What to assess and how.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Name of the study, or of the file.
-    pub study: String,
-    /// Class names.
-    pub classes: Vec<String>,
-    /// The positive class.
-    pub positive: usize,
-    /// Level of the intervals, 0..1.
-    pub confidence: f64,
-    /// Number of resamples.
-    pub bootstrap: usize,
-    /// Seed of the resamples.
-    pub seed: u64,
-    /// Pairs of methods to compare, (a, b): differences are b - a.
-    pub pairs: Vec<(String, String)>,
-}
+use crate::spread::{Spread, spread};
 
 /// All results.
 #[derive(Debug, Clone, Serialize)]
@@ -47,7 +32,7 @@ pub struct Assessment {
     pub confidence: f64,
     /// Number of resamples.
     pub bootstrap: usize,
-    /// Seeds of the runs.
+    /// Seeds of any run.
     pub seeds: Vec<i64>,
     /// Folds.
     pub folds: Vec<i64>,
@@ -57,23 +42,76 @@ pub struct Assessment {
     pub patients: Ordered<u64>,
     /// Results by method.
     pub methods: Ordered<MethodResult>,
-    /// Paired comparisons.
+    /// Paired comparisons, the one that answers the question first.
     pub comparisons: Vec<Comparison>,
+    /// The methods that the tables of the paper's form show.
+    #[serde(skip)]
+    pub shown: Vec<String>,
 }
 
 /// Results of one method.
 #[derive(Debug, Clone, Serialize)]
 pub struct MethodResult {
+    /// Seeds of its runs.
+    pub seeds: Vec<i64>,
     /// Slice level, pooled over folds, mean over seeds.
     pub slice: Ordered<Estimate>,
     /// Patient level, mean softmax over slices and seeds.
     pub patient: Ordered<Estimate>,
+    /// AUC of each class against the rest; absent for two classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auc_by_class: Option<ByClass>,
     /// Slices by true class (row) and decision (column), summed over the seeds.
     pub confusion: Vec<Vec<u64>>,
+    /// Patients by true class (row) and decision (column).
+    pub patient_confusion: Vec<Vec<u64>>,
+    /// What was measured on the attention maps, mean over slices and seeds; absent if nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Ordered<Estimate>>,
+    /// Seeds whose maps have collapsed: the mean of their standard deviations is below [`COLLAPSED_STD`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub collapsed_seeds: Vec<i64>,
+    /// Results with the confounder reversed; absent if not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reversed: Option<Reversed>,
+    /// Spread over the seeds; absent for one seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed_spread: Option<SeedSpread>,
     /// One entry for each fold and seed.
     pub per_fold: Vec<Part>,
     /// One entry for each seed, folds pooled.
     pub per_seed: Vec<Part>,
+}
+
+/// AUC of each class against the rest.
+#[derive(Debug, Clone, Serialize)]
+pub struct ByClass {
+    /// Slices.
+    pub slice: Ordered<Estimate>,
+    /// Patients.
+    pub patient: Ordered<Estimate>,
+}
+
+/// Results on the same patients with the confounder reversed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Reversed {
+    /// Slices.
+    pub slice: Ordered<Estimate>,
+    /// Patients.
+    pub patient: Ordered<Estimate>,
+    /// Standard minus reversed, slices.
+    pub fall_slice: Ordered<Estimate>,
+    /// Standard minus reversed, patients.
+    pub fall_patient: Ordered<Estimate>,
+}
+
+/// Spread over the seeds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SeedSpread {
+    /// AUC of slices.
+    pub slice_auc: Option<Spread>,
+    /// Share of the patients diagnosed correctly.
+    pub patient_accuracy: Option<Spread>,
 }
 
 /// Results of a part of a method's predictions.
@@ -94,72 +132,49 @@ pub struct Part {
     pub patient: Ordered<Estimate>,
 }
 
-/// A difference between two methods, b - a.
-#[derive(Debug, Clone, Serialize)]
-#[serde(into = "serde_json::Map<String, serde_json::Value>")]
-pub struct Comparison {
-    /// The method compared against.
-    pub a: String,
-    /// The method in question.
-    pub b: String,
-    /// `slice` or `patient`.
-    pub level: &'static str,
-    /// Key of the metric.
-    pub metric: &'static str,
-    /// b - a, or why it is undefined.
-    pub difference: Result<f64, String>,
-    /// Its interval.
-    pub interval: Interval,
-    /// Two-sided p; None if undefined.
-    pub p: Option<f64>,
-    /// The test p comes from.
-    pub test: &'static str,
-    /// How the interval was made.
-    pub interval_method: &'static str,
-    /// For McNemar: patients only a, and only b, got right.
-    pub discordant: Option<Discordant>,
-}
+impl Assessment {
+    /// The comparison of (a, b) in one quantity.
+    pub fn comparison(&self, pair: (&str, &str), level: Level, quantity: impl Into<Quantity>) -> Option<&Comparison> {
+        let quantity = quantity.into();
+        let fits = |entry: &&Comparison| (entry.a.as_str(), entry.b.as_str()) == pair && entry.level == level;
+        self.comparisons.iter().filter(fits).find(|entry| entry.quantity == quantity)
+    }
 
-impl From<Comparison> for serde_json::Map<String, serde_json::Value> {
-    fn from(entry: Comparison) -> Self {
-        use serde_json::json;
-        let mut map = Self::new();
-        map.insert("a".into(), json!(entry.a));
-        map.insert("b".into(), json!(entry.b));
-        map.insert("level".into(), json!(entry.level));
-        map.insert("metric".into(), json!(entry.metric));
-        map.insert("difference".into(), json!(entry.difference.as_ref().ok()));
-        crate::estimate::put_interval(&mut map, &entry.interval);
-        map.insert("p".into(), json!(entry.p));
-        map.insert("test".into(), json!(entry.test));
-        map.insert("interval".into(), json!(entry.interval_method));
-        if let Some(discordant) = entry.discordant {
-            map.insert("only_a_right".into(), json!(discordant.first));
-            map.insert("only_b_right".into(), json!(discordant.second));
-        }
-        crate::estimate::put_reasons(&mut map, &entry.difference, Some(&entry.interval));
-        map
+    /// The pair that answers the question.
+    pub fn first_pair(&self) -> Option<(&str, &str)> {
+        self.comparisons.first().map(|entry| (entry.a.as_str(), entry.b.as_str()))
+    }
+
+    /// Comparisons of every method in one quantity.
+    pub fn family(&self, level: Level, quantity: impl Into<Quantity>) -> Vec<&Comparison> {
+        let quantity = quantity.into();
+        self.comparisons.iter().filter(|entry| entry.level == level && entry.quantity == quantity).collect()
+    }
+
+    /// The methods that the tables of the paper's form show, with their results.
+    pub fn shown(&self) -> impl Iterator<Item = &(String, MethodResult)> {
+        self.methods.0.iter().filter(|(name, _)| self.shown.contains(name))
+    }
+
+    /// Whether the methods of the paper's form have more than one seed.
+    pub fn several_seeds(&self) -> bool {
+        self.shown().any(|(_, result)| result.seeds.len() > 1)
     }
 }
 
-/// Name of the slice-level test.
-pub const BOOTSTRAP: &str = "bootstrap over patients";
-/// Name of the test of patient fractions.
-pub const MCNEMAR: &str = "exact McNemar";
-/// Name of the test of patient AUCs.
-pub const DELONG: &str = "DeLong";
-
-/// The fractions of the patient level, in their order.
-const FRACTIONS: [Metric; 3] = [Metric::Accuracy, Metric::Sensitivity, Metric::Specificity];
+impl MethodResult {
+    /// Whether the maps of all seeds together have collapsed.
+    pub fn has_collapsed(&self) -> bool {
+        let std = self.attention.as_ref().and_then(|attention| attention.get(Measure::Std.key()));
+        std.and_then(Estimate::defined).is_some_and(|std| std < COLLAPSED_STD)
+    }
+}
 
 /// Assesses predictions. `settings.classes` has one name for each class.
-pub fn assess(predictions: &Predictions, settings: &Settings) -> Assessment {
-    let work = Work::new(predictions, settings);
-    let draws = work.draws();
-    let methods = work.methods.iter().enumerate().map(|(place, method)| {
-        let result = work.method(method, place, &draws);
-        (method.source.name.clone(), result)
-    });
+pub fn assess(evidence: Evidence, settings: &Settings) -> Assessment {
+    let pool = Pool::new(evidence, settings);
+    let predictions = evidence.predictions;
+    let methods = predictions.methods.iter().enumerate();
     let by_class = |counts: Vec<u64>| settings.classes.iter().cloned().zip(counts).collect();
     let strata = predictions.strata();
     let mut slices = vec![0; predictions.classes];
@@ -174,147 +189,107 @@ pub fn assess(predictions: &Predictions, settings: &Settings) -> Assessment {
         folds: predictions.folds(),
         slices: by_class(slices),
         patients: by_class(strata.iter().map(|members| members.len() as u64).collect()),
-        methods: methods.collect(),
-        comparisons: settings.pairs.iter().flat_map(|pair| work.compare(pair, &draws)).collect(),
+        methods: methods.map(|(place, method)| (method.name.clone(), pool.method(place))).collect(),
+        comparisons: comparisons(&pool),
+        shown: settings.shown.clone(),
     }
 }
 
-/// One method, folded up.
-struct Folded<'a> {
-    source: &'a Method,
-    samples: Vec<Sample>,
-    scores: PatientScores,
-    decisions: Vec<usize>,
-}
-
-struct Work<'a> {
-    predictions: &'a Predictions,
-    settings: &'a Settings,
-    labels: Vec<usize>,
-    metrics: Vec<Metric>,
-    methods: Vec<Folded<'a>>,
-    too_few: Option<String>,
-}
-
-impl<'a> Work<'a> {
-    fn new(predictions: &'a Predictions, settings: &'a Settings) -> Self {
-        let positive = settings.positive;
-        let folded = |source: &'a Method| {
-            let scores = PatientScores::new(predictions, &source.runs);
-            let decisions = scores.decisions(positive);
-            let samples = source.runs.iter().map(|run| Sample::new(predictions, run, positive)).collect();
-            Folded { source, samples, scores, decisions }
-        };
-        let attention = predictions
-            .methods
-            .iter()
-            .flat_map(|method| &method.runs)
-            .any(|run| run.in_lung.iter().any(Option::is_some));
-        let shown = |metric: &Metric| match metric {
-            Metric::MacroAuc => predictions.classes > 2,
-            Metric::AttentionInLung => attention,
-            _ => true,
-        };
-        Self {
-            predictions,
-            settings,
-            labels: predictions.patients.iter().map(|patient| patient.label).collect(),
-            metrics: Metric::ALL.into_iter().filter(shown).collect(),
-            methods: predictions.methods.iter().map(folded).collect(),
-            too_few: intervals::too_few(&predictions.strata()),
-        }
-    }
-
-    /// All resamples: for each method the slice metrics, then the patient fractions.
-    fn draws(&self) -> Vec<Draw> {
-        let count = if self.too_few.is_some() { 0 } else { self.settings.bootstrap };
-        let statistics = |weights: &[u32]| {
-            let one = |method: &Folded| {
-                let mut values = self.slice_values(method, weights);
-                values.extend(FRACTIONS.map(|metric| self.patient_fraction(method, metric, weights)));
-                values
-            };
-            self.methods.iter().flat_map(one).collect()
-        };
-        let strata = self.predictions.strata();
-        intervals::bootstrap(&strata, self.labels.len(), count, self.settings.seed, statistics)
-    }
-
-    /// Mean over the seeds of each slice metric; None if a seed's is undefined.
-    fn slice_values(&self, method: &Folded, weights: &[u32]) -> Draw {
-        let tallies: Vec<_> = method.samples.iter().map(|sample| sample.tally(weights)).collect();
-        let mean = |metric: &Metric| {
-            let values: Option<Vec<f64>> = tallies.iter().map(|tally| tally.value(*metric).ok()).collect();
-            values.map(|values| values.iter().sum::<f64>() / values.len() as f64)
-        };
-        self.metrics.iter().map(mean).collect()
-    }
-
-    /// Whether a patient counts for a fraction.
-    fn counts_for(&self, metric: Metric, patient: usize) -> bool {
-        let positive = self.labels[patient] == self.settings.positive;
-        match metric {
-            Metric::Sensitivity => positive,
-            Metric::Specificity => !positive,
-            _ => true,
-        }
-    }
-
-    /// Whether a decision is right for a fraction: for the specificity of several classes, any negative one is.
-    fn is_right(&self, metric: Metric, patient: usize, decision: usize) -> bool {
-        match metric {
-            Metric::Specificity => decision != self.settings.positive,
-            _ => decision == self.labels[patient],
-        }
-    }
-
-    fn patient_fraction(&self, method: &Folded, metric: Metric, weights: &[u32]) -> Option<f64> {
-        let (mut correct, mut total) = (0_u32, 0_u32);
-        for (patient, weight) in weights.iter().enumerate().filter(|(patient, _)| self.counts_for(metric, *patient)) {
-            total += weight;
-            correct += weight * u32::from(self.is_right(metric, patient, method.decisions[patient]));
-        }
-        (total > 0).then(|| f64::from(correct) / f64::from(total))
-    }
-
-    /// The column of a statistic in the resamples.
-    fn column(&self, draws: &[Draw], method: usize, statistic: usize) -> Vec<Option<f64>> {
-        let column = method * (self.metrics.len() + FRACTIONS.len()) + statistic;
-        draws.iter().map(|draw| draw[column]).collect()
-    }
-
-    fn interval(&self, values: &[Option<f64>]) -> Interval {
-        match &self.too_few {
-            Some(reason) => Err(reason.clone()),
-            None => percentile(values, self.settings.confidence),
-        }
-    }
-
-    fn method(&self, method: &Folded, place: usize, draws: &[Draw]) -> MethodResult {
-        let everyone = vec![1; self.labels.len()];
-        let mut slice = mean_of(&self.parts_of_slices(method, &everyone));
-        for (statistic, (_, estimate)) in slice.0.iter_mut().enumerate() {
-            let interval = self.interval(&self.column(draws, place, statistic));
-            estimate.interval = Some(estimate.value.clone().and(interval));
-        }
-        let runs = &method.source.runs;
-        let per_seed = runs.iter().enumerate().map(|(seed, run)| self.part(method, seed, run, None)).collect();
+impl Pool<'_> {
+    /// The results of a method: of the side that has all its seeds.
+    fn method(&self, side: usize) -> MethodResult {
+        let runs = &self.sides[side].runs;
+        let per_seed: Vec<Part> = runs.iter().map(|run| self.part(*run, None)).collect();
         let folds = |run: &Run| run.patient_fold.iter().copied().collect::<std::collections::BTreeSet<_>>();
-        let per_fold = runs
-            .iter()
-            .enumerate()
-            .flat_map(|(seed, run)| folds(run).into_iter().map(move |fold| self.part(method, seed, run, Some(fold))));
-        let k = self.predictions.classes;
+        let of_folds = |run: &usize| {
+            let all = folds(self.runs[*run].source).into_iter();
+            all.map(|fold| self.part(*run, Some(fold))).collect::<Vec<_>>()
+        };
+        let slice = self.metrics.iter().map(|metric| self.resampled_entry(side, Statistic::Slice(*metric), *metric));
+        let everyone = vec![1; self.labels.len()];
+        MethodResult {
+            seeds: runs.iter().map(|run| self.runs[*run].source.seed).collect(),
+            slice: slice.collect(),
+            patient: self.patient_level(&self.sides[side].scores, &everyone),
+            auc_by_class: (self.settings.classes.len() > 2).then(|| self.by_class(side)),
+            confusion: self.slice_confusion(runs),
+            patient_confusion: self.patient_confusion(&self.sides[side].decisions),
+            attention: (!self.measures.is_empty()).then(|| self.attention(side)),
+            collapsed_seeds: self.collapsed(runs),
+            reversed: self.evidence.reversed.map(|_| self.reversed(side)),
+            seed_spread: (runs.len() > 1).then(|| seed_spread(&per_seed)),
+            per_fold: runs.iter().flat_map(of_folds).collect(),
+            per_seed,
+        }
+    }
+
+    /// A statistic with its bootstrap interval.
+    fn estimate(&self, side: usize, statistic: Statistic) -> Estimate {
+        let value = self.value(side, statistic);
+        let interval = value.clone().and_then(|_| self.interval(&self.resampled(side, statistic)));
+        Estimate { value, interval: Some(interval), n: self.n(side, statistic), fraction: None }
+    }
+
+    fn resampled_entry(&self, side: usize, statistic: Statistic, of: impl Into<Quantity>) -> (String, Estimate) {
+        (of.into().key().to_owned(), self.estimate(side, statistic))
+    }
+
+    fn attention(&self, side: usize) -> Ordered<Estimate> {
+        let entry = |measure: &Measure| self.resampled_entry(side, Statistic::Attention(*measure), *measure);
+        self.measures.iter().map(entry).collect()
+    }
+
+    fn collapsed(&self, runs: &[usize]) -> Vec<i64> {
+        let std = |run: &usize| self.of_run(*run, Statistic::Attention(Measure::Std));
+        let collapsed = runs.iter().filter(|run| std(run).is_ok_and(|std| std < COLLAPSED_STD));
+        collapsed.map(|run| self.runs[*run].source.seed).collect()
+    }
+
+    fn reversed(&self, side: usize) -> Reversed {
+        let slices = |of: fn(Metric) -> Statistic| {
+            REVERSED_SLICES.iter().map(|metric| self.resampled_entry(side, of(*metric), *metric)).collect()
+        };
+        let patient = |metric: &Metric| {
+            let (right, total) = self.counts(side, Statistic::ReversedPatient(*metric));
+            let fraction = Estimate::fraction(right, total, self.settings.confidence, "no patients");
+            (metric.key().to_owned(), fraction)
+        };
+        let fall = |metric: &Metric| {
+            let estimate = self.estimate(side, Statistic::FallPatient(*metric));
+            (metric.key().to_owned(), Estimate { n: self.labels.len() as u64, ..estimate })
+        };
+        Reversed {
+            slice: slices(Statistic::ReversedSlice),
+            patient: REVERSED_PATIENTS.iter().map(patient).collect(),
+            fall_slice: slices(Statistic::FallSlice),
+            fall_patient: REVERSED_PATIENTS.iter().map(fall).collect(),
+        }
+    }
+
+    fn by_class(&self, side: usize) -> ByClass {
+        let classes = || self.settings.classes.iter().cloned().enumerate();
+        let slice = |(class, name)| (name, self.estimate(side, Statistic::ClassAuc(class)));
+        let everyone = vec![1; self.labels.len()];
+        let scores = &self.sides[side].scores;
+        let patient = |(class, name)| (name, self.patient_auc(scores, class, &everyone));
+        ByClass { slice: classes().map(slice).collect(), patient: classes().map(patient).collect() }
+    }
+
+    fn slice_confusion(&self, runs: &[usize]) -> Vec<Vec<u64>> {
+        let k = self.settings.classes.len();
+        let everyone = vec![1; self.labels.len()];
         let mut confusion = vec![vec![0; k]; k];
-        for tally in method.samples.iter().map(|sample| sample.tally(&everyone)) {
+        for tally in runs.iter().map(|run| self.runs[*run].sample.tally(&everyone)) {
             tally.confusion.iter().enumerate().for_each(|(cell, count)| confusion[cell / k][cell % k] += count);
         }
-        let patient = self.patient_level(&method.scores, &everyone);
-        MethodResult { slice, patient, confusion, per_fold: per_fold.collect(), per_seed }
+        confusion
     }
 
-    fn parts_of_slices(&self, method: &Folded, weights: &[u32]) -> Vec<Ordered<Estimate>> {
-        method.samples.iter().map(|sample| self.slice_level(sample, weights)).collect()
+    fn patient_confusion(&self, decisions: &[usize]) -> Vec<Vec<u64>> {
+        let k = self.settings.classes.len();
+        let mut confusion = vec![vec![0; k]; k];
+        self.labels.iter().zip(decisions).for_each(|(label, decision)| confusion[*label][*decision] += 1);
+        confusion
     }
 
     fn slice_level(&self, sample: &Sample, weights: &[u32]) -> Ordered<Estimate> {
@@ -329,122 +304,60 @@ impl<'a> Work<'a> {
     fn patient_level(&self, scores: &PatientScores, weights: &[u32]) -> Ordered<Estimate> {
         let confidence = self.settings.confidence;
         let decisions = scores.decisions(self.settings.positive);
-        let members: Vec<usize> = (0..weights.len()).filter(|patient| weights[*patient] > 0).collect();
         let fraction = |metric: Metric| {
-            let counted: Vec<usize> = members.iter().copied().filter(|p| self.counts_for(metric, *p)).collect();
-            let right = counted.iter().filter(|p| self.is_right(metric, **p, decisions[**p])).count();
+            let (right, total) = self.right_of(metric, &decisions, weights);
             let reason = match metric {
                 Metric::Sensitivity => "no patients of the positive class",
                 Metric::Specificity => "no patients of the negative class",
                 _ => "no patients",
             };
-            (metric.key().to_owned(), Estimate::fraction(right as u64, counted.len() as u64, confidence, reason))
+            (metric.key().to_owned(), Estimate::fraction(right, total, confidence, reason))
         };
-        let all = scores.score(self.settings.positive);
-        let score: Vec<f64> = members.iter().map(|patient| all[*patient]).collect();
-        let positive: Vec<bool> = members.iter().map(|p| self.labels[*p] == self.settings.positive).collect();
-        let auc = (Metric::Auc.key().to_owned(), Estimate::patient_auc(&score, &positive, confidence));
-        FRACTIONS.into_iter().map(fraction).chain([auc]).collect()
+        let auc = (Metric::Auc.key().to_owned(), self.patient_auc(scores, self.settings.positive, weights));
+        let several = self.metrics.contains(&Metric::MacroAuc);
+        let mean = || {
+            let each = (0..scores.classes).map(|class| self.patient_auc(scores, class, weights));
+            let n = each.clone().next().map_or(0, |first| first.n);
+            let values = each.map(|estimate| estimate.value).collect::<Result<Vec<f64>, String>>();
+            let value = values.map(|values| crate::compare::mean(&values));
+            (Metric::MacroAuc.key().to_owned(), Estimate { value, interval: None, n, fraction: None })
+        };
+        FRACTIONS.into_iter().map(fraction).chain([auc]).chain(several.then(mean)).collect()
     }
 
-    fn part(&self, method: &Folded, seed: usize, run: &Run, fold: Option<i64>) -> Part {
+    /// The AUC of a class against the rest over the patients that have a weight.
+    fn patient_auc(&self, scores: &PatientScores, class: usize, weights: &[u32]) -> Estimate {
+        let all = scores.score(class);
+        let members = || (0..weights.len()).filter(|patient| weights[*patient] > 0);
+        let score: Vec<f64> = members().map(|patient| all[patient]).collect();
+        let is: Vec<bool> = members().map(|patient| self.labels[patient] == class).collect();
+        Estimate::patient_auc(&score, &is, self.settings.confidence)
+    }
+
+    fn part(&self, run: usize, fold: Option<i64>) -> Part {
+        let (source, sample) = (self.runs[run].source, &self.runs[run].sample);
+        let predictions = self.evidence.predictions;
         let inside = |held_out: &i64| u32::from(fold.is_none_or(|fold| fold == *held_out));
-        let weights: Vec<u32> = run.patient_fold.iter().map(inside).collect();
+        let weights: Vec<u32> = source.patient_fold.iter().map(inside).collect();
         let tested = |slice: &&crate::predictions::Slice| weights[slice.patient] > 0;
         Part {
             fold,
-            seed: run.seed,
-            slices: self.predictions.slices.iter().filter(tested).count() as u64,
+            seed: source.seed,
+            slices: predictions.slices.iter().filter(tested).count() as u64,
             patients: weights.iter().map(|weight| u64::from(*weight)).sum(),
-            slice: self.slice_level(&method.samples[seed], &weights),
-            patient: self.patient_level(&PatientScores::new(self.predictions, std::slice::from_ref(run)), &weights),
+            slice: self.slice_level(sample, &weights),
+            patient: self.patient_level(&PatientScores::new(predictions, &[source]), &weights),
         }
-    }
-
-    fn compare(&self, (a, b): &(String, String), draws: &[Draw]) -> Vec<Comparison> {
-        let place = |name: &String| self.methods.iter().position(|method| method.source.name == *name);
-        let (Some(first), Some(second)) = (place(a), place(b)) else { return Vec::new() };
-        let blank = |level: &'static str, metric: Metric, test: &'static str| Comparison {
-            a: a.clone(),
-            b: b.clone(),
-            level,
-            metric: metric.key(),
-            difference: Err(String::new()),
-            interval: Err(String::new()),
-            p: None,
-            test,
-            interval_method: BOOTSTRAP,
-            discordant: None,
-        };
-        let everyone = vec![1; self.labels.len()];
-        let values = [first, second].map(|place| mean_of(&self.parts_of_slices(&self.methods[place], &everyone)));
-        let mut entries = Vec::new();
-        for (statistic, metric) in self.metrics.iter().enumerate() {
-            let mut entry = blank("slice", *metric, BOOTSTRAP);
-            let value = |side: usize| values[side].0[statistic].1.value.clone();
-            entry.difference = value(0).and_then(|a| value(1).map(|b| b - a));
-            let differences = self.differences(draws, first, second, statistic);
-            entry.interval = entry.difference.clone().and(self.interval(&differences));
-            entry.p = entry.interval.is_ok().then(|| bootstrap_p(&differences)).flatten();
-            entries.push(entry);
-        }
-        for (statistic, metric) in FRACTIONS.into_iter().enumerate() {
-            let differences = self.differences(draws, first, second, self.metrics.len() + statistic);
-            entries.push(self.mcnemar(blank("patient", metric, MCNEMAR), metric, [first, second], &differences));
-        }
-        entries.push(self.delong(blank("patient", Metric::Auc, DELONG), [first, second]));
-        entries
-    }
-
-    fn differences(&self, draws: &[Draw], a: usize, b: usize, statistic: usize) -> Vec<Option<f64>> {
-        let (a, b) = (self.column(draws, a, statistic), self.column(draws, b, statistic));
-        a.iter().zip(&b).map(|(a, b)| a.zip(*b).map(|(a, b)| b - a)).collect()
-    }
-
-    fn mcnemar(&self, entry: Comparison, metric: Metric, places: [usize; 2], draws: &[Option<f64>]) -> Comparison {
-        let counted: Vec<usize> = (0..self.labels.len()).filter(|p| self.counts_for(metric, *p)).collect();
-        let right = |side: usize, p: usize| self.is_right(metric, p, self.methods[places[side]].decisions[p]);
-        let discordant = Discordant::count(counted.iter().map(|p| (right(0, *p), right(1, *p))));
-        if counted.is_empty() {
-            let reason = "no patients to compare".to_owned();
-            return Comparison { difference: Err(reason.clone()), interval: Err(reason), ..entry };
-        }
-        let difference = (discordant.second as f64 - discordant.first as f64) / counted.len() as f64;
-        Comparison {
-            difference: Ok(difference),
-            interval: self.interval(draws),
-            p: Some(discordant.mcnemar()),
-            discordant: Some(discordant),
-            ..entry
-        }
-    }
-
-    fn delong(&self, entry: Comparison, places: [usize; 2]) -> Comparison {
-        let positive: Vec<bool> = self.labels.iter().map(|label| *label == self.settings.positive).collect();
-        let scores = places.map(|place| self.methods[place].scores.score(self.settings.positive));
-        let Some(delong) = DeLong::new(&scores, &positive) else {
-            let reason = "fewer than 2 patients in a class".to_owned();
-            return Comparison { difference: Err(reason.clone()), interval: Err(reason), ..entry };
-        };
-        let (difference, variance) = delong.difference(0, 1);
-        let entry = Comparison { difference: Ok(difference), interval_method: DELONG, ..entry };
-        if variance <= 1e-15 {
-            let reason = "DeLong's variance of the difference is 0, so it cannot say how uncertain it is".to_owned();
-            return Comparison { interval: Err(reason), ..entry };
-        }
-        let half = z(self.settings.confidence) * variance.sqrt();
-        let interval = Ok((difference - half, difference + half));
-        Comparison { interval, p: Some(two_sided_p(difference / variance.sqrt())), ..entry }
     }
 }
 
-/// Mean over seeds; undefined if it is for one of them.
-fn mean_of(seeds: &[Ordered<Estimate>]) -> Ordered<Estimate> {
-    let mut mean = seeds[0].clone();
-    for (place, (name, estimate)) in mean.0.iter_mut().enumerate() {
-        let values: Result<Vec<f64>, String> = seeds.iter().map(|seed| seed.0[place].1.value.clone()).collect();
-        debug_assert!(seeds.iter().all(|seed| seed.0[place].0 == *name));
-        estimate.value = values.map(|values| values.iter().sum::<f64>() / values.len() as f64);
+fn seed_spread(parts: &[Part]) -> SeedSpread {
+    let over = |level: fn(&Part) -> &Ordered<Estimate>, metric: Metric| {
+        let values = parts.iter().map(|part| level(part).get(metric.key())?.defined());
+        spread(&values.collect::<Option<Vec<f64>>>()?)
+    };
+    SeedSpread {
+        slice_auc: over(|part| &part.slice, Metric::Auc),
+        patient_accuracy: over(|part| &part.patient, Metric::Accuracy),
     }
-    mean
 }

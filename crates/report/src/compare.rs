@@ -2,7 +2,8 @@
 //!
 //! McNemar: of the patients on which exactly one method is right, each method should win half; exact binomial,
 //! two-sided (McNemar 1947). DeLong: the variance of two correlated AUCs from their placement values (DeLong, DeLong
-//! and Clarke-Pearson 1988), computed by ranks (Sun and Xu 2014).
+//! and Clarke-Pearson 1988), computed by ranks (Sun and Xu 2014). Holm: p of several tests, adjusted so that the chance of
+//! any false alarm among them stays below the level (Holm 1979).
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
@@ -103,7 +104,22 @@ pub fn midranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-fn mean(values: &[f64]) -> f64 {
+/// Holm's step-down adjustment of a family of m p values: the i-th smallest times m - i + 1, none below the one before it,
+/// at most 1. In the order of `p`.
+pub fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));
+    let mut adjusted = vec![0.0; p.len()];
+    let mut highest = 0.0_f64;
+    for (rank, item) in order.iter().enumerate() {
+        highest = highest.max(p[*item] * (p.len() - rank) as f64).min(1.0);
+        adjusted[*item] = highest;
+    }
+    adjusted
+}
+
+/// Mean of values; NaN of none.
+pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
@@ -130,6 +146,15 @@ mod tests {
         assert_eq!(Discordant { first: 3, second: 3 }.mcnemar(), 1.0);
         let pairs = [(true, true), (true, false), (false, true), (false, true), (false, false)];
         assert_eq!(Discordant::count(pairs), Discordant { first: 1, second: 2 });
+    }
+
+    #[test]
+    fn holm_by_hand() {
+        // Sorted 0.01, 0.02, 0.03, 0.4 times 4, 3, 2, 1: 0.04, 0.06, 0.06, 0.4.
+        let adjusted = holm(&[0.03, 0.01, 0.4, 0.02]);
+        assert!(adjusted.iter().zip([0.06, 0.04, 0.4, 0.06]).all(|(got, expected)| (got - expected).abs() < 1e-12));
+        assert_eq!(holm(&[0.7, 0.6]), [1.0, 1.0]);
+        assert!(holm(&[]).is_empty());
     }
 
     #[test]

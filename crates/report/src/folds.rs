@@ -31,7 +31,7 @@ pub fn check(rows: &[FoldRow], folds: usize, predictions: &Predictions) -> Resul
         let patient = &predictions.patients[index];
         let tested = |of: i64| format!("patient {}, label {}, fold {of} in the predictions", patient.id, patient.label);
         let folded = format!("patient {}, label {}, fold {} in the folds", row.patient_id, row.label, row.fold);
-        for run in predictions.methods.iter().flat_map(|method| &method.runs) {
+        for run in predictions.runs() {
             let fold = run.patient_fold[index];
             if (patient.id.as_str(), patient.label as i64, fold) != (row.patient_id.as_str(), row.label, row.fold) {
                 let what = format!("slice {}", row.slice_id);
@@ -63,7 +63,7 @@ mod tests {
             fold,
             seed: 0,
             prob: vec![0.5, 0.5],
-            attention_in_lung: None,
+            attention: crate::measure::NOTHING,
         };
         let fold = FoldRow { slice_id: slice.into(), patient_id: patient.into(), label, fold };
         (row, fold)

@@ -1,8 +1,8 @@
 //! Numbers as readers see them: percent with one decimal, AUC and the like with three, n/a where undefined.
 
-use crate::assess::Comparison;
-use crate::estimate::Estimate;
-use crate::metrics::Metric;
+use crate::comparison::Comparison;
+use crate::estimate::{Estimate, Interval};
+use crate::quantity::Quantity;
 
 /// What stands where a value is undefined.
 pub const UNDEFINED: &str = "n/a";
@@ -14,28 +14,32 @@ pub fn fixed(value: f64, decimals: usize) -> String {
     if is_zero { text.trim_start_matches('-').to_owned() } else { text }
 }
 
-/// A metric's number without its unit.
-pub fn number(metric: Metric, value: f64) -> String {
-    if metric.is_percent() { fixed(value * 100.0, 1) } else { fixed(value, 3) }
+/// A number without its unit.
+pub fn number(quantity: impl Into<Quantity>, value: f64) -> String {
+    if quantity.into().is_percent() { fixed(value * 100.0, 1) } else { fixed(value, 3) }
 }
 
 /// With its sign, for differences.
-pub fn signed(metric: Metric, value: f64) -> String {
-    let text = number(metric, value);
+pub fn signed(quantity: impl Into<Quantity>, value: f64) -> String {
+    let text = number(quantity, value);
     if text.starts_with('-') { text } else { format!("+{text}") }
 }
 
-/// The metric's name with its unit, for a column's head.
-pub fn head(metric: Metric) -> String {
-    if metric.is_percent() { format!("{}, %", metric.title()) } else { metric.title().to_owned() }
+/// The name with its unit, for a column's head.
+pub fn head(quantity: impl Into<Quantity>) -> String {
+    let quantity = quantity.into();
+    if quantity.is_percent() { format!("{}, %", quantity.title()) } else { quantity.title().to_owned() }
 }
 
 /// A value with its interval in brackets, if there is one.
-pub fn estimate(metric: Metric, estimate: &Estimate) -> String {
+pub fn estimate(quantity: impl Into<Quantity>, estimate: &Estimate) -> String {
+    let quantity = quantity.into();
     let Some(value) = estimate.defined() else { return UNDEFINED.to_owned() };
     match estimate.ends() {
-        Some((low, high)) => format!("{} ({} to {})", number(metric, value), number(metric, low), number(metric, high)),
-        None => number(metric, value),
+        Some((low, high)) => {
+            format!("{} ({} to {})", number(quantity, value), number(quantity, low), number(quantity, high))
+        }
+        None => number(quantity, value),
     }
 }
 
@@ -50,13 +54,28 @@ pub fn fraction(estimate: &Estimate) -> String {
     }
 }
 
+/// A fraction of patients as such, anything else as a value; with its interval.
+pub fn result(quantity: impl Into<Quantity>, of: &Estimate) -> String {
+    if of.fraction.is_some() { fraction(of) } else { estimate(quantity, of) }
+}
+
 /// A difference with its interval in brackets.
-pub fn difference(metric: Metric, entry: &Comparison) -> String {
-    match (&entry.difference, &entry.interval) {
+pub fn difference(entry: &Comparison) -> String {
+    signed_interval(entry.quantity, &entry.difference, &entry.interval)
+}
+
+/// A difference of a method with itself, such as a fall, with its interval in brackets.
+pub fn change(quantity: impl Into<Quantity>, estimate: &Estimate) -> String {
+    let none = Err(String::new());
+    signed_interval(quantity.into(), &estimate.value, estimate.interval.as_ref().unwrap_or(&none))
+}
+
+fn signed_interval(quantity: Quantity, value: &Result<f64, String>, interval: &Interval) -> String {
+    match (value, interval) {
         (Err(_), _) => UNDEFINED.to_owned(),
-        (Ok(value), Err(_)) => signed(metric, *value),
+        (Ok(value), Err(_)) => signed(quantity, *value),
         (Ok(value), Ok((low, high))) => {
-            format!("{} ({} to {})", signed(metric, *value), signed(metric, *low), signed(metric, *high))
+            format!("{} ({} to {})", signed(quantity, *value), signed(quantity, *low), signed(quantity, *high))
         }
     }
 }
@@ -82,6 +101,11 @@ pub fn level(confidence: f64) -> String {
     format!("{} %", text.trim_end_matches(".0"))
 }
 
+/// "0, 1, 2".
+pub fn list(values: &[i64]) -> String {
+    values.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// "1 patient", "2 patients".
 pub fn plural(count: u64, unit: &str) -> String {
     if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
@@ -90,6 +114,7 @@ pub fn plural(count: u64, unit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metric;
 
     #[test]
     fn zero_has_no_minus() {

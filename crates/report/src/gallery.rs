@@ -106,7 +106,7 @@ mod tests {
             fold: 0,
             seed: 0,
             prob: vec![1.0 - p, p],
-            attention_in_lung: None,
+            attention: crate::measure::NOTHING,
         };
         let rows = vec![
             row("a1", "a", 1, 0.9),

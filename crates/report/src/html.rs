@@ -2,14 +2,15 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::assess::{Assessment, Comparison};
+use crate::assess::Assessment;
+use crate::comparison::{Comparison, Level};
 use crate::format;
 use crate::gallery::Outcome;
 use crate::metrics::Metric;
 use crate::overlay;
 use crate::provenance::{Facts, Provenance};
 use crate::study::{Exhibit, Study, Verdict};
-use crate::tables::Table;
+use crate::tables::{Place, Table};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -36,17 +37,11 @@ pub fn page(study: &Study) -> String {
                 (contents(study))
                 main {
                     (forest(study))
-                    section id="tables" {
-                        h2 { "Tables 1 and 2" }
-                        @for table in study.tables.iter().take(2) { (table_of(table)) }
-                    }
+                    @for section in &SECTIONS[..4] { (section_of(study, section)) }
                     (curves(study))
                     (training(study))
                     (gallery(study))
-                    section id="all" {
-                        h2 { "All metrics and tests" }
-                        @for table in study.tables.iter().skip(2) { (table_of(table)) }
-                    }
+                    @for section in &SECTIONS[4..] { (section_of(study, section)) }
                     (data(study))
                     (provenance(&study.provenance, &study.assessment))
                     (limits())
@@ -57,15 +52,46 @@ pub fn page(study: &Study) -> String {
     page.into_string()
 }
 
+/// A section of tables: where they belong, its anchor, its name in the contents, its heading.
+type Section = (Place, &'static str, &'static str, &'static str);
+
+/// The sections of tables; the first four come before the curves, the others after the gallery.
+const SECTIONS: [Section; 6] = [
+    (Place::Paper, "tables", "Tables", "Tables 1 and 2"),
+    (Place::Methods, "methods", "Methods", "All methods and their seeds"),
+    (Place::Attention, "measures", "Attention", "What the attention maps were measured to do"),
+    (Place::Reversed, "reversed", "Reversed", "The confounder reversed"),
+    (Place::Decisions, "decisions", "Decisions", "Which class was taken for which"),
+    (Place::Reference, "all", "All metrics", "All metrics and tests"),
+];
+
+fn tables_at(study: &Study, place: Place) -> impl Iterator<Item = &Table> {
+    study.tables.iter().filter(move |table| table.place == place)
+}
+
+fn section_of(study: &Study, (place, anchor, _, title): &Section) -> Markup {
+    html! {
+        @if tables_at(study, *place).next().is_some() {
+            section id=(anchor) {
+                h2 { (title) }
+                @for table in tables_at(study, *place) { (table_of(table)) }
+            }
+        }
+    }
+}
+
 fn contents(study: &Study) -> Markup {
+    let link = |(place, anchor, name, _): &Section| {
+        html! { @if tables_at(study, *place).next().is_some() { a href=(format!("#{anchor}")) { (name) } } }
+    };
     html! {
         nav aria-label="Contents" {
             @if !study.assessment.comparisons.is_empty() { a href="#differences" { "Differences" } }
-            a href="#tables" { "Tables" }
+            @for section in &SECTIONS[..4] { (link(section)) }
             @if study.roc.is_some() { a href="#roc" { "ROC" } }
             a href="#training" { "Training" }
-            @if !study.gallery.is_empty() { a href="#gallery" { "Attention" } }
-            a href="#all" { "All metrics" }
+            @if !study.gallery.is_empty() { a href="#gallery" { "Gallery" } }
+            @for section in &SECTIONS[4..] { (link(section)) }
             a href="#data" { "Data" }
             a href="#provenance" { "Provenance" }
             a href="#limits" { "Limits" }
@@ -75,12 +101,8 @@ fn contents(study: &Study) -> Markup {
 
 /// The differences of Table 1 as bars on one scale: the first pair compared, slice level.
 fn forest(study: &Study) -> Markup {
-    let comparisons = &study.assessment.comparisons;
-    let Some(first) = comparisons.first() else { return html! {} };
-    let pair = |entry: &&Comparison| entry.level == "slice" && (&entry.a, &entry.b) == (&first.a, &first.b);
-    let entry = |metric: Metric| {
-        comparisons.iter().filter(pair).find(|entry| entry.metric == metric.key()).map(|entry| (metric, entry))
-    };
+    let Some(pair) = study.assessment.first_pair() else { return html! {} };
+    let entry = |metric: Metric| study.assessment.comparison(pair, Level::Slice, metric).map(|entry| (metric, entry));
     let rows: Vec<(Metric, &Comparison)> = Metric::TABLE.into_iter().filter_map(entry).collect();
     let ends = rows
         .iter()
@@ -93,7 +115,7 @@ fn forest(study: &Study) -> Markup {
         section id="differences" {
             h2 { "How far apart the methods are, by slice" }
             p {
-                "Difference " b { (first.b) } " minus " b { (first.a) } " with its "
+                "Difference " b { (pair.1) } " minus " b { (pair.0) } " with its "
                 (format::level(study.assessment.confidence)) " interval. An interval that covers the middle line means that "
                 "the data do not tell the two apart in this metric."
             }
@@ -110,10 +132,10 @@ fn forest(study: &Study) -> Markup {
                             span.dot style=(format!("left:{}", percent(value.clamp(-scale, scale)))) {}
                         }
                     }
-                    div.value { (format::difference(metric, entry)) }
+                    div.value { (format::difference(entry)) }
                 }
             }
-            p.scale { span { (first.a) " higher" } span { "0" } span { (first.b) " higher" } }
+            p.scale { span { (pair.0) " higher" } span { "0" } span { (pair.1) " higher" } }
         }
     }
 }
@@ -156,7 +178,7 @@ fn curves(study: &Study) -> Markup {
     let Some(svg) = &study.roc else {
         return html! { section id="roc" { h2 { "ROC curves" } p { "Undefined: slices of one class only." } } };
     };
-    let caption = "Slices of all folds pooled; one line for each seed. The dot is the decision at the largest \
+    let caption = "Slices of all folds pooled; one line for each seed of the methods in question. The dot is the decision at the largest \
                    probability, which Table 1 reports.";
     html! { section id="roc" { h2 { "ROC curves" } div.one { (figure(svg, "ROC curves of the methods", caption)) } } }
 }

@@ -1,8 +1,9 @@
 //! Predictions to metrics, tests, tables and one HTML page: the conventional method against the proposed one.
 //!
-//! What is pure (no files): [`metrics`], [`auc`], [`intervals`], [`compare`], [`sample`], [`assess`] compute;
-//! [`tables`], [`render`], [`answer`], [`charts`], [`overlay`], [`html`] show. [`read`] reads, [`study`] ties a study
-//! together, [`anyone`] does so for a single file of predictions.
+//! What is pure (no files): [`metrics`], [`measure`], [`auc`], [`intervals`], [`compare`], [`spread`], [`sample`] compute;
+//! [`pool`] holds every statistic of every run in every resample, from which [`assess`] and [`comparison`] take theirs;
+//! [`tables`], [`render`], [`answer`], [`charts`], [`overlay`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
+//! a study together, [`anyone`] does so for a single file of predictions.
 
 pub mod answer;
 pub mod anyone;
@@ -10,22 +11,29 @@ pub mod assess;
 pub mod auc;
 pub mod charts;
 pub mod compare;
+pub mod comparison;
+pub mod csv_files;
 pub mod error;
 pub mod estimate;
 pub mod folds;
 pub mod format;
 pub mod gallery;
 pub mod html;
+pub mod inputs;
 pub mod intervals;
+pub mod measure;
 pub mod metrics;
 pub mod ordered;
 pub mod overlay;
 pub mod paper;
+pub mod pool;
 pub mod predictions;
 pub mod provenance;
+pub mod quantity;
 pub mod read;
 pub mod render;
 pub mod sample;
+pub mod spread;
 pub mod study;
 pub mod tables;
 

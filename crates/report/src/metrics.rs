@@ -42,15 +42,13 @@ pub enum Metric {
     Brier,
     /// Mean AUC of each class against the rest; more than two classes only.
     MacroAuc,
-    /// Mean share of the attention inside the lung.
-    AttentionInLung,
 }
 
 impl Metric {
     /// The metrics of the paper's Table 1, in its order.
     pub const TABLE: [Self; 4] = [Self::Accuracy, Self::Sensitivity, Self::Specificity, Self::Auc];
     /// All metrics, in the order of the outputs.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Accuracy,
         Self::Sensitivity,
         Self::Specificity,
@@ -62,7 +60,6 @@ impl Metric {
         Self::Mcc,
         Self::Brier,
         Self::MacroAuc,
-        Self::AttentionInLung,
     ];
 
     /// Key in metrics.json and in CSV heads.
@@ -78,8 +75,7 @@ impl Metric {
             Self::BalancedAccuracy => "balanced_accuracy",
             Self::Mcc => "mcc",
             Self::Brier => "brier",
-            Self::MacroAuc => "macro_auc",
-            Self::AttentionInLung => "attention_in_lung",
+            Self::MacroAuc => "auc_macro",
         }
     }
 
@@ -97,14 +93,13 @@ impl Metric {
             Self::Mcc => "MCC",
             Self::Brier => "Brier score",
             Self::MacroAuc => "macro AUC",
-            Self::AttentionInLung => "attention in lung",
         }
     }
 
     /// Whether readers expect it in percent (one decimal) rather than as a number (three).
     pub fn is_percent(self) -> bool {
-        use Metric::{Accuracy, AttentionInLung, BalancedAccuracy, Npv, Ppv, Sensitivity, Specificity};
-        matches!(self, Accuracy | Sensitivity | Specificity | Ppv | Npv | BalancedAccuracy | AttentionInLung)
+        use Metric::{Accuracy, BalancedAccuracy, Npv, Ppv, Sensitivity, Specificity};
+        matches!(self, Accuracy | Sensitivity | Specificity | Ppv | Npv | BalancedAccuracy)
     }
 }
 
@@ -123,10 +118,6 @@ pub struct Tally {
     pub confusion: Vec<u64>,
     /// Sum of the Brier terms.
     pub brier: f64,
-    /// Sum of the attention's share inside the lung.
-    pub in_lung: f64,
-    /// Number of slices in that sum.
-    pub in_lung_n: u64,
     /// AUC of each class against the rest; where it was not asked for, or has one side only, None.
     pub auc: Vec<Option<f64>>,
 }
@@ -173,7 +164,6 @@ impl Tally {
             Metric::Specificity => tn + alarms,
             Metric::Ppv => tp + alarms,
             Metric::Npv => tn + missed,
-            Metric::AttentionInLung => self.in_lung_n,
             _ => self.slices(),
         }
     }
@@ -197,8 +187,6 @@ impl Tally {
             Metric::Brier => Ok(self.brier / self.slices() as f64),
             Metric::Auc => self.auc[self.positive].ok_or(Undefined(ONE_CLASS)),
             Metric::MacroAuc => self.macro_auc(),
-            Metric::AttentionInLung if self.in_lung_n == 0 => Err(Undefined("no attention map")),
-            Metric::AttentionInLung => Ok(self.in_lung / self.in_lung_n as f64),
         }
     }
 
@@ -249,7 +237,7 @@ mod tests {
     fn tally(confusion: &[u64], auc: Vec<Option<f64>>) -> Tally {
         let classes = auc.len();
         let confusion = confusion.to_vec();
-        Tally { classes, positive: 1, confusion, brier: 0.0, in_lung: 0.0, in_lung_n: 0, auc }
+        Tally { classes, positive: 1, confusion, brier: 0.0, auc }
     }
 
     #[test]

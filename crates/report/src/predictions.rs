@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::measure::Measures;
+
 /// How far the sum of a slice's probabilities may be from 1: f32 softmax of a few classes, or rounding to 3 decimals.
 pub const SUM_TOLERANCE: f64 = 1e-3;
 
@@ -26,8 +28,8 @@ pub struct Row {
     pub seed: i64,
     /// K probabilities.
     pub prob: Vec<f64>,
-    /// Share of the attention inside the lung, 0..1.
-    pub attention_in_lung: Option<f64>,
+    /// What was measured on the attention map.
+    pub attention: Measures,
 }
 
 /// What is wrong with a set of predictions.
@@ -81,6 +83,16 @@ pub enum Fault {
         /// Run that has it.
         present: String,
         /// Run that lacks it.
+        absent: String,
+    },
+    /// A patient that was tested in one set of CT and not in the other.
+    #[error("patient {patient} is in {present} and not in {absent}; run preprocess and train again")]
+    Patient {
+        /// The patient.
+        patient: String,
+        /// Set that has it.
+        present: String,
+        /// Set that lacks it.
         absent: String,
     },
     /// A slice or patient described in two ways.
@@ -145,8 +157,8 @@ pub struct Run {
     pub patient_fold: Vec<i64>,
     /// (slices, K) row-major, in the order of [`Predictions::slices`].
     pub prob: Vec<f64>,
-    /// Share of the attention inside the lung, by slice.
-    pub in_lung: Vec<Option<f64>>,
+    /// What was measured on the attention maps, by slice.
+    pub attention: Vec<Measures>,
 }
 
 /// One method with all its seeds.
@@ -226,6 +238,11 @@ impl Predictions {
         self.methods.iter().find(|method| method.name == name)
     }
 
+    /// All runs, method by method.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.methods.iter().flat_map(|method| &method.runs)
+    }
+
     /// Patients of each class: indices by label.
     pub fn strata(&self) -> Vec<Vec<usize>> {
         let of = |label| (0..self.patients.len()).filter(|index| self.patients[*index].label == label).collect();
@@ -234,13 +251,13 @@ impl Predictions {
 
     /// All folds that occur, ascending.
     pub fn folds(&self) -> Vec<i64> {
-        let all = self.methods.iter().flat_map(|method| &method.runs).flat_map(|run| &run.patient_fold);
+        let all = self.runs().flat_map(|run| &run.patient_fold);
         all.copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect()
     }
 
     /// All seeds that occur, ascending.
     pub fn seeds(&self) -> Vec<i64> {
-        let all = self.methods.iter().flat_map(|method| &method.runs).map(|run| run.seed);
+        let all = self.runs().map(|run| run.seed);
         all.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
     }
 }
@@ -325,13 +342,14 @@ fn run(name: &str, seed: i64, rows: &[Row], slices: &[Slice], patients: &[Patien
         seed,
         patient_fold: folds.into_iter().map(|fold| fold.expect("every patient comes from a slice")).collect(),
         prob: rows.iter().flat_map(|row| row.prob.iter().copied()).collect(),
-        in_lung: rows.iter().map(|row| row.attention_in_lung).collect(),
+        attention: rows.iter().map(|row| row.attention).collect(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure;
 
     fn row(slice: &str, patient: &str, label: i64, method: &str, p: f64) -> Row {
         Row {
@@ -342,7 +360,7 @@ mod tests {
             fold: 0,
             seed: 0,
             prob: vec![1.0 - p, p],
-            attention_in_lung: None,
+            attention: measure::NOTHING,
         }
     }
 

@@ -13,6 +13,7 @@ use polars_io::parquet::read::ParquetReader;
 
 use crate::error::Error;
 use crate::folds::FoldRow;
+use crate::measure::{Measure, Measures, NOTHING};
 use crate::predictions::Row;
 
 /// The method's name where a file has no such column.
@@ -124,8 +125,7 @@ fn parquet_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> 
     let mut patients = texts(path, &frame, PATIENT_ID)?.into_iter();
     let methods = if has(METHOD) { texts(path, &frame, METHOD)? } else { vec![UNNAMED.to_owned(); frame.height()] };
     let (labels, folds, seeds) = (integers(path, &frame, LABEL)?, optional(FOLD)?, optional(SEED)?);
-    let in_lung =
-        if has(ATTENTION_IN_LUNG) { floats(path, &frame, ATTENTION_IN_LUNG)? } else { vec![None; frame.height()] };
+    let attention = measured(path, &frame, false)?;
     let mut probs = probabilities(path, &frame, positive)?.into_iter();
     let mut rows = Vec::with_capacity(frame.height());
     for (row, method) in methods.into_iter().enumerate() {
@@ -133,9 +133,32 @@ fn parquet_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> 
             break;
         };
         let (label, fold, seed) = (labels[row], folds[row], seeds[row]);
-        rows.push(Row { slice_id, patient_id, label, method, fold, seed, prob, attention_in_lung: in_lung[row] });
+        rows.push(Row { slice_id, patient_id, label, method, fold, seed, prob, attention: attention[row] });
     }
     Ok(rows)
+}
+
+/// The measures of attention of a frame, row by row; unless `all` are required, those it has columns of.
+fn measured(path: &Path, frame: &DataFrame, all: bool) -> Result<Vec<Measures>, Error> {
+    let mut rows = vec![NOTHING; frame.height()];
+    for (place, measure) in Measure::ALL.into_iter().enumerate() {
+        if all || frame.column(measure.key()).is_ok() {
+            let values = floats(path, frame, measure.key())?;
+            rows.iter_mut().zip(values).for_each(|(row, value)| row[place] = value);
+        }
+    }
+    Ok(rows)
+}
+
+/// What was measured on the attention maps of a run, by slice: attention.parquet. Empty for a network without attention.
+///
+/// # Errors
+/// The file cannot be read, lacks a column, or has one of another type.
+pub fn measures(path: &Path) -> Result<BTreeMap<String, Measures>, Error> {
+    let wanted: Vec<&str> = std::iter::once(column::SLICE_ID).chain(Measure::ALL.map(Measure::key)).collect();
+    let frame = frame(path, &wanted, None)?;
+    let rows = measured(path, &frame, true)?;
+    Ok(texts(path, &frame, column::SLICE_ID)?.into_iter().zip(rows).collect())
 }
 
 fn probabilities(path: &Path, frame: &DataFrame, positive: usize) -> Result<Vec<Vec<f64>>, Error> {
@@ -216,7 +239,7 @@ fn csv_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> {
             fold: integer(record, fold)?,
             seed: integer(record, seed)?,
             prob: from_positive(csv.number(record, prob, "a probability in 0..1")?, positive),
-            attention_in_lung: None,
+            attention: NOTHING,
         })
     };
     csv.records.iter().map(row).collect()
@@ -303,20 +326,24 @@ pub fn excluded(path: &Path) -> Result<BTreeMap<String, usize>, Error> {
     Ok(counts)
 }
 
+/// Column of the epochs in log.csv, from 1.
+pub const EPOCH: &str = "epoch";
+
 /// A training log: for each column its values by epoch. Empty cells (no attention branch, no alpha) are None.
 pub type Log = BTreeMap<String, Vec<Option<f64>>>;
 
-/// Reads log.csv.
+/// Reads `epoch` and those of the columns `wanted` that log.csv has.
 ///
 /// # Errors
 /// The file cannot be read, has no column `epoch`, or a cell that is neither empty nor a number.
-pub fn log(path: &Path) -> Result<Log, Error> {
+pub fn log(path: &Path, wanted: &[&str]) -> Result<Log, Error> {
     let csv = Csv::read(path, "run the train stage")?;
-    csv.require("epoch")?;
+    let epoch = csv.require(EPOCH)?;
     let cell = |record: &csv::StringRecord, place: usize| match &record[place] {
         "" => Ok(None),
         _ => csv.number(record, place, "a number").map(Some),
     };
     let values = |place: usize| csv.records.iter().map(|record| cell(record, place)).collect::<Result<Vec<_>, _>>();
-    csv.head.iter().enumerate().map(|(place, name)| Ok((name.to_owned(), values(place)?))).collect()
+    let found = wanted.iter().filter_map(|name| Some((*name, csv.find(name)?)));
+    found.chain([(EPOCH, epoch)]).map(|(name, place)| Ok((name.to_owned(), values(place)?))).collect()
 }

@@ -3,8 +3,12 @@
 //! A bootstrap resample, a fold and the whole set are all weightings: how often each patient counts.
 
 use crate::auc::Ranking;
+use crate::measure;
 use crate::metrics::{Tally, brier_term, decide};
 use crate::predictions::{Predictions, Run};
+
+/// Sum over slices, and number of slices, of each measure of attention.
+pub type Sums = [(f64, u64); measure::COUNT];
 
 /// The slices of one run.
 pub struct Sample {
@@ -16,8 +20,8 @@ pub struct Sample {
     decided: Vec<u64>,
     /// Sum of the Brier terms by patient.
     brier: Vec<f64>,
-    /// Sum and number of the attention's shares inside the lung, by patient.
-    in_lung: Vec<(f64, u64)>,
+    /// Sum and number of each measure of attention, by patient; empty if nothing was measured.
+    attention: Vec<Sums>,
     /// Slices ranked by the probability of a class: the positive one, or all if there are more than two.
     rankings: Vec<(usize, Ranking)>,
 }
@@ -33,17 +37,13 @@ impl Sample {
             labels: predictions.patients.iter().map(|patient| patient.label).collect(),
             decided: vec![0; patients * classes],
             brier: vec![0.0; patients],
-            in_lung: vec![(0.0, 0); patients],
+            attention: attention(predictions, run),
             rankings: Vec::new(),
         };
-        for ((slice, prob), share) in predictions.slices.iter().zip(run.prob.chunks_exact(classes)).zip(&run.in_lung) {
+        for (slice, prob) in predictions.slices.iter().zip(run.prob.chunks_exact(classes)) {
             let patient = slice.patient;
             sample.decided[patient * classes + decide(prob, positive)] += 1;
             sample.brier[patient] += brier_term(prob, sample.labels[patient], positive);
-            if let Some(share) = share {
-                sample.in_lung[patient].0 += share;
-                sample.in_lung[patient].1 += 1;
-            }
         }
         let units: Vec<usize> = predictions.slices.iter().map(|slice| slice.patient).collect();
         let ranking = |class: usize| {
@@ -62,8 +62,6 @@ impl Sample {
             positive: self.positive,
             confusion: vec![0; self.classes * self.classes],
             brier: 0.0,
-            in_lung: 0.0,
-            in_lung_n: 0,
             auc: vec![None; self.classes],
         };
         for (patient, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0) {
@@ -72,8 +70,6 @@ impl Sample {
                 tally.confusion[row + class] += u64::from(*weight) * self.decided[patient * self.classes + class];
             }
             tally.brier += f64::from(*weight) * self.brier[patient];
-            tally.in_lung += f64::from(*weight) * self.in_lung[patient].0;
-            tally.in_lung_n += u64::from(*weight) * self.in_lung[patient].1;
         }
         for (class, ranking) in &self.rankings {
             let side = |is_class: bool| -> Vec<u64> {
@@ -84,6 +80,33 @@ impl Sample {
         }
         tally
     }
+
+    /// The measures of attention when patient p counts `weights[p]` times.
+    pub fn attention(&self, weights: &[u32]) -> Sums {
+        let mut total = [(0.0, 0); measure::COUNT];
+        for (sums, weight) in self.attention.iter().zip(weights).filter(|(_, weight)| **weight > 0) {
+            for (total, (sum, count)) in total.iter_mut().zip(sums) {
+                total.0 += f64::from(*weight) * sum;
+                total.1 += u64::from(*weight) * count;
+            }
+        }
+        total
+    }
+}
+
+/// The measures of attention of a run, folded up by patient; empty if there are none.
+fn attention(predictions: &Predictions, run: &Run) -> Vec<Sums> {
+    if run.attention.iter().flatten().all(Option::is_none) {
+        return Vec::new();
+    }
+    let mut sums = vec![[(0.0, 0); measure::COUNT]; predictions.patients.len()];
+    for (slice, measures) in predictions.slices.iter().zip(&run.attention) {
+        for ((sum, count), value) in sums[slice.patient].iter_mut().zip(measures) {
+            *sum += value.unwrap_or(0.0);
+            *count += u64::from(value.is_some());
+        }
+    }
+    sums
 }
 
 /// The patient level of one run or of several averaged: the mean of the softmax over all slices of a patient.
@@ -98,7 +121,7 @@ pub struct PatientScores {
 impl PatientScores {
     /// Mean over the slices of each patient, then over the runs. Each run has every slice once, so this is also the
     /// mean over all slices of all runs.
-    pub fn new(predictions: &Predictions, runs: &[Run]) -> Self {
+    pub fn new(predictions: &Predictions, runs: &[&Run]) -> Self {
         let classes = predictions.classes;
         let mut prob = vec![0.0; predictions.patients.len() * classes];
         let mut slices = vec![0_u64; predictions.patients.len()];

@@ -7,19 +7,22 @@ use contract::cli::{Start, run_task};
 use contract::config::Config;
 use contract::layout::{EXCLUDED, LOG, Layout, PREDICTIONS, SHEETS};
 use contract::progress::Progress;
+use contract::schema::column;
 use contract::{atomic, interrupt, plan};
 
 use crate::answer::Answer;
-use crate::assess::{Assessment, Settings, assess};
+use crate::assess::{Assessment, assess};
 use crate::charts::{self, Curve, Series};
 use crate::error::Error;
 use crate::gallery::{Choice, choose};
+use crate::measure::Measure;
 use crate::metrics::{Metric, decide};
-use crate::predictions::{Fault, Method, Predictions, Row, check_rows};
+use crate::pool::{Evidence, Settings};
+use crate::predictions::{Fault, Method, Predictions};
 use crate::provenance::{self, Provenance};
 use crate::read::{self, Log};
-use crate::tables::{Table, tables};
-use crate::{auc, folds, html, overlay, render};
+use crate::tables::{Place, Table, tables};
+use crate::{auc, csv_files, html, inputs, overlay, render};
 
 /// Everything the page shows.
 pub struct Study {
@@ -27,7 +30,7 @@ pub struct Study {
     pub assessment: Assessment,
     /// The answer in words.
     pub answer: Answer,
-    /// Tables 1 to 4.
+    /// All tables.
     pub tables: Vec<Table>,
     /// ROC curves, SVG; None for a one-class study.
     pub roc: Option<String>,
@@ -86,13 +89,17 @@ pub fn run(config: &Config, force: bool) -> Result<Option<String>, Error> {
 }
 
 fn stdout(study: &Study, folder: &Path) -> String {
-    let tables: String = study.tables.iter().take(2).map(|table| render::text(table) + "\n").collect();
+    let shown = study.tables.iter().filter(|table| table.place != Place::Reference);
+    let tables: String = shown.map(|table| render::text(table) + "\n").collect();
     format!("{tables}{}\n{}\n", study.answer.sentence, folder.join("report.html").display())
 }
 
 /// What to assess in a study.
 pub fn settings(config: &Config) -> Settings {
-    let (a, b) = (config.report.conventional.clone(), config.report.proposed.clone());
+    let (a, proposed) = (&config.report.conventional, &config.report.proposed);
+    // The pair in question first, then every other method in the study's order.
+    let mut others: Vec<&String> = config.methods.iter().map(|method| &method.name).filter(|name| *name != a).collect();
+    others.sort_by_key(|name| *name != proposed);
     Settings {
         study: config.study.clone(),
         classes: config.classes.clone(),
@@ -100,20 +107,23 @@ pub fn settings(config: &Config) -> Settings {
         confidence: config.report.confidence,
         bootstrap: config.report.bootstrap as usize,
         seed: config.report.seed,
-        pairs: if a == b { Vec::new() } else { vec![(a, b)] },
+        pairs: others.into_iter().map(|other| (a.clone(), other.clone())).collect(),
+        shown: shown(config),
     }
 }
 
-fn stop_if_asked() -> Result<(), Error> {
+/// Stops between two steps.
+pub(crate) fn stop_if_asked() -> Result<(), Error> {
     if interrupt::requested() { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 fn read_study(config: &Config, folds: usize) -> Result<Study, Error> {
     let layout = Layout::new(config);
     let settings = settings(config);
-    let predictions = read_predictions(config, folds)?;
+    let predictions = inputs::predictions(config, folds)?;
+    let reversed = inputs::reversed(config, folds, &predictions)?;
     stop_if_asked()?;
-    let assessment = assess(&predictions, &settings);
+    let assessment = assess(Evidence { predictions: &predictions, reversed: reversed.as_ref() }, &settings);
     stop_if_asked()?;
     let shown = shown(config);
     let study = Study {
@@ -131,65 +141,21 @@ fn read_study(config: &Config, folds: usize) -> Result<Study, Error> {
     Ok(study)
 }
 
-fn read_predictions(config: &Config, folds: usize) -> Result<Predictions, Error> {
-    let layout = Layout::new(config);
-    let runs = plan::runs(config, folds);
-    let progress = Progress::new("report: predictions", "runs", runs.len() as u64);
-    let mut rows = Vec::new();
-    for (method, fold, seed) in runs {
-        let path = layout.run(&method, fold, seed).join(PREDICTIONS);
-        let found = read::predictions(&path, config.report.positive as usize)?;
-        check_run(&found, (&method, fold, seed), config.classes.len())
-            .map_err(|fault| Error::Predictions { origin: path.display().to_string(), fault })?;
-        rows.extend(found);
-        progress.advance(1);
-        stop_if_asked()?;
-    }
-    progress.finish();
-    let order: Vec<String> = config.methods.iter().map(|method| method.name.clone()).collect();
-    let wrong = |path: &Path| {
-        let origin = path.display().to_string();
-        move |fault| Error::Predictions { origin, fault }
-    };
-    let predictions = Predictions::assemble(rows, &order).map_err(wrong(&layout.runs()))?;
-    let table = layout.folds_table();
-    folds::check(&read::folds(&table)?, folds, &predictions).map_err(wrong(&table))?;
-    Ok(predictions)
-}
-
-/// Checks that a run's file holds that run.
-fn check_run(rows: &[Row], (method, fold, seed): (&str, usize, u64), classes: usize) -> Result<(), Fault> {
-    check_rows(rows)?;
-    let name = |method: &str, fold: i64, seed: i64| format!("method {method}, fold {fold}, seed {seed}");
-    let (fold, seed) = (fold as i64, seed as i64);
-    match rows.iter().find(|row| row.method != method || row.fold != fold || row.seed != seed) {
-        Some(row) => {
-            Err(Fault::OtherRun { expected: name(method, fold, seed), got: name(&row.method, row.fold, row.seed) })
-        }
-        None if rows[0].prob.len() != classes => Err(Fault::Probabilities {
-            slice: rows[0].slice_id.clone(),
-            method: method.to_owned(),
-            classes,
-            got: format!("{:?}", rows[0].prob),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// The methods of the gallery: the pair compared, once if they are the same.
+/// The methods of the gallery and of the tables of the paper's form: the pair in question, once if they are the same.
 fn shown(config: &Config) -> Vec<String> {
     let mut names = vec![config.report.conventional.clone(), config.report.proposed.clone()];
     names.dedup();
     names
 }
 
-/// ROC curves of all methods and seeds, positive class against the rest.
+/// ROC curves of the methods in question and all their seeds, positive class against the rest.
 fn roc(predictions: &Predictions, assessment: &Assessment) -> Result<Option<String>, Error> {
     let positive = assessment.positive;
     let truth: Vec<bool> =
         predictions.slices.iter().map(|slice| predictions.patients[slice.patient].label == positive).collect();
     let mut curves = Vec::new();
-    for (index, method) in predictions.methods.iter().enumerate() {
+    let shown = predictions.methods.iter().filter(|method| assessment.shown.contains(&method.name));
+    for (index, method) in shown.enumerate() {
         let result = assessment.methods.get(&method.name).and_then(|result| result.slice.get(Metric::Auc.key()));
         let value = result.map_or(String::new(), |estimate| crate::format::estimate(Metric::Auc, estimate));
         for (seed, run) in method.runs.iter().enumerate() {
@@ -221,15 +187,20 @@ const LOSSES: [(&str, &str); 4] = [
     ("loss_att", "attention cross-entropy"),
     ("loss_map", "map against lung mask"),
 ];
-const SHARES: [(&str, &str); 3] =
-    [("accuracy", "training accuracy"), ("attention_in_lung", "attention inside the lung"), ("alpha", "alpha")];
+const SHARES: [(&str, &str); 4] = [
+    ("accuracy", "training accuracy"),
+    (column::ATTENTION_IN_LUNG, "attention inside the lung"),
+    (column::ATTENTION_IN_LESION, "attention on lesions"),
+    ("alpha", "alpha"),
+];
 
 fn training(config: &Config, folds: usize) -> Result<Vec<(String, String)>, Error> {
     let layout = Layout::new(config);
     let mut logs: Vec<(String, Vec<Log>)> =
         config.methods.iter().map(|method| (method.name.clone(), Vec::new())).collect();
+    let wanted: Vec<&str> = LOSSES.iter().chain(&SHARES).map(|(column, _)| *column).collect();
     for (method, fold, seed) in plan::runs(config, folds) {
-        let log = read::log(&layout.run(&method, fold, seed).join(LOG))?;
+        let log = read::log(&layout.run(&method, fold, seed).join(LOG), &wanted)?;
         logs.iter_mut().filter(|(name, _)| *name == method).for_each(|(_, logs)| logs.push(log.clone()));
     }
     let draw = |(name, logs): (String, Vec<Log>)| {
@@ -254,7 +225,7 @@ fn steps(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 /// Mean of a column over the runs, epoch by epoch, where every run has a finite value.
 fn mean_by_epoch(logs: &[Log], column: &str) -> Vec<(f64, f64)> {
-    let epochs = logs.iter().map(|log| log.get("epoch").map_or(0, Vec::len)).min().unwrap_or(0);
+    let epochs = logs.iter().map(|log| log.get(read::EPOCH).map_or(0, Vec::len)).min().unwrap_or(0);
     let value =
         |log: &Log, epoch: usize| log.get(column)?.get(epoch).copied().flatten().filter(|value| value.is_finite());
     let mean = |epoch: usize| {
@@ -331,7 +302,7 @@ fn verdict(
     let square = map.filter(|map| overlay::side(map).is_some());
     Ok(Verdict {
         probability: run.prob[slice * predictions.classes + positive],
-        in_lung: run.in_lung[slice],
+        in_lung: run.attention[slice][Measure::InLung as usize],
         picture: square.map(|map| encode(picture, Some(&map))).transpose()?,
     })
 }
@@ -342,7 +313,6 @@ pub fn metrics_json(assessment: &Assessment) -> String {
     text + "\n"
 }
 
-/// Fills the folder of the report.
 /// Copies the contact sheets, so that a report shows its masks wherever it goes.
 fn copy_sheets(from: &Path, to: &Path) -> Result<(), Error> {
     let unread = |source| Error::Open { path: from.to_owned(), source, advice: "run preprocess again" };
@@ -355,13 +325,22 @@ fn copy_sheets(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Fills the folder of the report.
 fn write(folder: &Path, study: &Study) -> Result<(), Error> {
     let put = |name: &str, text: &str| {
         let path = folder.join(name);
         atomic::write(&path, text.as_bytes()).map_err(|source| Error::Write { path, source })
     };
-    put("table1.csv", &render::table1_csv(&study.assessment))?;
-    put("table2.csv", &render::table2_csv(&study.assessment))?;
+    put("table1.csv", &csv_files::table1(&study.assessment))?;
+    put("table2.csv", &csv_files::table2(&study.assessment))?;
+    let more = [
+        ("attention.csv", csv_files::attention(&study.assessment)),
+        ("reversed.csv", csv_files::reversed(&study.assessment)),
+        ("comparisons.csv", csv_files::comparisons(&study.assessment)),
+    ];
+    for (name, text) in more {
+        text.map_or(Ok(()), |text| put(name, &text))?;
+    }
     put("tables.md", &study.tables.iter().map(render::markdown).collect::<String>())?;
     put("tables.tex", &render::latex(&study.tables))?;
     put("metrics.json", &metrics_json(&study.assessment))?;

@@ -1,11 +1,15 @@
 //! Every number against scikit-learn, scipy, statsmodels, numpy or pauc: `expected.json` is written by
 //! tools/report_expected.py, which names their versions.
 
-use report::assess::{Assessment, Settings, assess};
-use report::compare::{DeLong, Discordant, midranks};
+use report::assess::{Assessment, assess};
+use report::compare::{DeLong, Discordant, holm, midranks};
+use report::comparison::Level;
 use report::intervals::{quantile, two_sided_p, wilson};
+use report::measure::{self, Measure};
 use report::metrics::Metric;
+use report::pool::{Evidence, Settings};
 use report::predictions::{Predictions, Row};
+use report::quantity::Quantity;
 use serde_json::Value;
 
 fn expected() -> Value {
@@ -36,7 +40,7 @@ fn rows(case: &Value) -> Vec<Row> {
             fold: 0,
             seed: 0,
             prob,
-            attention_in_lung: None,
+            attention: measure::NOTHING,
         };
         prob.into_iter().enumerate().map(row).collect()
     };
@@ -45,16 +49,9 @@ fn rows(case: &Value) -> Vec<Row> {
 
 fn assessed(case: &Value, rows: Vec<Row>, bootstrap: usize) -> Assessment {
     let predictions = Predictions::assemble(rows, &[]).expect("the cases are consistent");
-    let settings = Settings {
-        study: "expected".to_owned(),
-        classes: (0..predictions.classes).map(|class| format!("c{class}")).collect(),
-        positive: case["positive"].as_u64().expect("a label") as usize,
-        confidence: 0.95,
-        bootstrap,
-        seed: 0,
-        pairs: vec![("a".to_owned(), "b".to_owned())],
-    };
-    assess(&predictions, &settings)
+    let positive = case["positive"].as_u64().expect("a label") as usize;
+    let settings = settings(predictions.classes, positive, bootstrap);
+    assess(Evidence { predictions: &predictions, reversed: None }, &settings)
 }
 
 #[test]
@@ -73,8 +70,132 @@ fn metrics_of_slices_and_patients() {
                 let fraction = result.patient.get(metric).and_then(|estimate| estimate.fraction).expect("a fraction");
                 assert_eq!([fraction.0 as f64, fraction.1 as f64].to_vec(), numbers(value), "{name} {method} {metric}");
             }
+            let counts = |found: &[Vec<u64>]| serde_json::to_value(found).expect("JSON");
+            assert_eq!(counts(&result.confusion), wanted["confusion"], "{name} {method} slices");
+            assert_eq!(counts(&result.patient_confusion), wanted["patient_confusion"], "{name} {method} patients");
             let auc = result.patient.get("auc").and_then(|estimate| estimate.defined()).expect("defined");
             close(auc, &wanted["patient_auc"], 1e-9, &format!("{name} {method} patient auc"));
+        }
+    }
+}
+
+/// Rows of one set of the second_set case; methods are named a, b.
+fn rows_of_set(case: &Value, set: usize) -> Vec<Row> {
+    let (patients, labels) = (numbers(&case["sets"][set]), numbers(&case["label_of"]));
+    let of = |(name, method): (&str, &Value)| {
+        let row = |(slice, patient): (usize, &f64)| {
+            let mut attention = measure::NOTHING;
+            attention[Measure::InLung as usize] = method["measure"][slice].as_f64().filter(|_| set == 0);
+            Row {
+                slice_id: format!("s{slice:04}"),
+                patient_id: format!("p{patient:03}"),
+                label: labels[*patient as usize] as i64,
+                method: name.to_owned(),
+                fold: 0,
+                seed: 0,
+                prob: numbers(&method["prob"][set][slice]),
+                attention,
+            }
+        };
+        patients.iter().enumerate().map(row).collect::<Vec<_>>()
+    };
+    ["a", "b"].into_iter().zip(case["methods"].as_array().expect("a list")).flat_map(of).collect()
+}
+
+fn settings(classes: usize, positive: usize, bootstrap: usize) -> Settings {
+    let pair = ("a".to_owned(), "b".to_owned());
+    Settings {
+        study: "expected".to_owned(),
+        classes: (0..classes).map(|class| format!("c{class}")).collect(),
+        positive,
+        confidence: 0.95,
+        bootstrap,
+        seed: 0,
+        shown: vec![pair.0.clone(), pair.1.clone()],
+        pairs: vec![pair],
+    }
+}
+
+#[test]
+fn attention_and_falls_and_their_paired_differences_are_those_of_another_program() {
+    let all = expected();
+    let case = &all["second_set"];
+    let [standard, reversed] =
+        [0, 1].map(|set| Predictions::assemble(rows_of_set(case, set), &[]).expect("the case is consistent"));
+    let evidence = Evidence { predictions: &standard, reversed: Some(&reversed) };
+    let assessment = assess(evidence, &settings(2, 1, 20_000));
+    // Both have 20,000 resamples, whose own error at the 2.5 % point is up to 0.003 here.
+    let same = |value: f64, ends: (f64, f64), wanted: &Value, what: &str| {
+        close(value, &wanted[0], 1e-9, what);
+        close(ends.0, &wanted[1], 0.012, &format!("{what} low"));
+        close(ends.1, &wanted[2], 0.012, &format!("{what} high"));
+    };
+    for name in ["a", "b"] {
+        let result = assessment.methods.get(name).expect("assessed");
+        let reversed = result.reversed.as_ref().expect("a second set");
+        let values = [
+            (&reversed.slice, "auc", "reversed_auc"),
+            (&reversed.slice, "accuracy", "reversed_accuracy"),
+            (&reversed.fall_slice, "auc", "fall_auc"),
+            (&reversed.fall_slice, "accuracy", "fall_accuracy"),
+            (&reversed.fall_patient, "accuracy", "fall_patient_accuracy"),
+            (result.attention.as_ref().expect("measured"), "attention_in_lung", "measure"),
+        ];
+        for (values, key, wanted) in values {
+            let got = values.get(key).expect("assessed");
+            same(got.defined().expect("defined"), got.ends().expect("an interval"), &case[name][wanted], wanted);
+        }
+        let patients = reversed.patient.get("accuracy").expect("assessed");
+        close(patients.defined().expect("defined"), &case[name]["reversed_patient_accuracy"][0], 1e-9, name);
+        let measured = case["methods"][usize::from(name == "b")]["measure"].as_array().expect("a list");
+        let n = measured.iter().filter(|value| !value.is_null()).count() as u64;
+        assert_eq!(result.attention.as_ref().expect("measured").get("attention_in_lung").expect("measured").n, n);
+    }
+    let differences = [
+        (Level::FallSlice, Quantity::from(Metric::Auc), "fall_auc"),
+        (Level::FallSlice, Metric::Accuracy.into(), "fall_accuracy"),
+        (Level::FallPatient, Metric::Accuracy.into(), "fall_patient_accuracy"),
+        (Level::Attention, Measure::InLung.into(), "measure"),
+    ];
+    for (level, quantity, wanted) in differences {
+        let entry = assessment.comparison(("a", "b"), level, quantity).expect("compared");
+        let (value, ends) = (entry.difference.clone().expect("defined"), entry.interval.clone().expect("an interval"));
+        same(value, ends, &case["difference"][wanted], &format!("difference of {wanted}"));
+    }
+}
+
+#[test]
+fn each_of_several_classes_against_the_rest() {
+    let all = expected();
+    let case = &all["three_classes"];
+    let assessment = assessed(case, rows(case), 200);
+    for (method, wanted) in ["a", "b"].into_iter().zip(case["methods"].as_array().expect("a list")) {
+        let result = assessment.methods.get(method).expect("the method was assessed");
+        let found = result.auc_by_class.as_ref().expect("three classes");
+        for (values, wanted) in
+            [(&found.slice, &wanted["auc_by_class"]), (&found.patient, &wanted["patient_auc_by_class"])]
+        {
+            for (class, wanted) in wanted.as_array().expect("a list").iter().enumerate() {
+                let got = values.get(&format!("c{class}")).expect("a class");
+                close(got.defined().expect("defined"), wanted, 1e-9, &format!("{method} class {class}"));
+                let (low, high) = got.ends().expect("an interval");
+                assert!(low < got.defined().unwrap() && got.defined().unwrap() < high);
+            }
+        }
+        // The positive class against the rest is `auc`, at both levels.
+        assert_eq!(found.slice.get("c1").unwrap().value, result.slice.get("auc").unwrap().value);
+        assert_eq!(found.patient.get("c1").unwrap().value, result.patient.get("auc").unwrap().value);
+        let mean = numbers(&wanted["patient_auc_by_class"]).iter().sum::<f64>() / 3.0;
+        assert!((result.patient.get("auc_macro").unwrap().defined().unwrap() - mean).abs() < 1e-9);
+    }
+    assert!(assessed(&all["binary"], rows(&all["binary"]), 100).methods.0[0].1.auc_by_class.is_none());
+}
+
+#[test]
+fn holm_adjusted_p() {
+    for case in expected()["holm"].as_array().expect("a list") {
+        for (got, wanted) in holm(&numbers(&case["p"])).iter().zip(case["adjusted"].as_array().expect("a list")) {
+            close(*got, wanted, 1e-12, "Holm");
         }
     }
 }

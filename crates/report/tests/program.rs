@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Output;
 
 use assert_cmd::Command;
-use fake::{Fake, write_predictions};
+use fake::{Fake, Run, write_attention, write_predictions};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -104,8 +104,8 @@ fn a_method_without_attention_and_several_seeds() {
     assert!(text(&output.stdout).contains("proposed, fold 1, seed 5"));
     let reports = root.path().join("reports/fake");
     let json: Value = serde_json::from_str(&fs::read_to_string(reports.join("metrics.json")).unwrap()).unwrap();
-    let lung = &json["methods"]["plain"]["slice"]["attention_in_lung"];
-    assert!(lung["value"].is_null() && lung["undefined"] == "no attention map");
+    let lung = &json["methods"]["plain"]["attention"]["attention_in_lung"];
+    assert!(lung["value"].is_null() && lung["undefined"] == "no slice in which it is defined");
     assert_eq!(json["methods"]["proposed"]["per_seed"].as_array().unwrap().len(), 3);
     assert!(fs::read_to_string(reports.join("report.html")).unwrap().contains("no attention map"));
 }
@@ -133,10 +133,15 @@ fn rows_of_another_run_and_missing_slices_are_named() {
     let slices = fake.slices();
     let path = root.path().join("data/fake/3_runs/proposed/fold-1/seed-0/predictions.parquet");
     let tested: Vec<_> = slices.iter().filter(|slice| slice.fold == 1).collect();
-    write_predictions(&path, &tested, "conventional", 1, 0, 0, true);
+    let right = Run { method: "proposed", fold: 1, seed: 0, skill: 0, attention: true, classes: 2 };
+    write_predictions(&path, &tested, &Run { method: "conventional", ..right });
     fails(root.path(), 4, &["expected rows of method proposed, fold 1, seed 0"]);
-    write_predictions(&path, &tested[1..], "proposed", 1, 0, 0, true);
+    write_predictions(&path, &tested[1..], &right);
+    fails(root.path(), 4, &[tested[0].id.as_str(), "in attention.parquet and not in predictions.parquet"]);
+    write_attention(&path.with_file_name("attention.parquet"), &tested[1..], &right);
     fails(root.path(), 4, &[tested[0].id.as_str(), "same slices on both sides"]);
+    write_predictions(&path, &tested, &right);
+    fails(root.path(), 4, &[tested[0].id.as_str(), "in predictions.parquet and not in attention.parquet"]);
 }
 
 #[test]
@@ -148,8 +153,10 @@ fn a_patient_in_two_folds_fails_the_audit() {
     for method in ["conventional", "proposed"] {
         for fold in 0..2 {
             let tested: Vec<_> = slices.iter().filter(|slice| slice.fold == fold).collect();
-            let path = root.path().join(format!("data/fake/3_runs/{method}/fold-{fold}/seed-0/predictions.parquet"));
-            write_predictions(&path, &tested, method, fold, 0, 0, true);
+            let folder = root.path().join(format!("data/fake/3_runs/{method}/fold-{fold}/seed-0"));
+            let run = Run { method, fold, seed: 0, skill: 0, attention: true, classes: 2 };
+            write_predictions(&folder.join("predictions.parquet"), &tested, &run);
+            write_attention(&folder.join("attention.parquet"), &tested, &run);
         }
     }
     fails(root.path(), 5, &["patient p000", "folds 0 and 1"]);
@@ -209,7 +216,7 @@ fn metrics_of_a_parquet_file() {
     let path = "data/fake/3_runs/proposed/fold-0/seed-0/predictions.parquet";
     let output = run(root.path(), &["metrics", path]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("attention in lung"));
+    assert!(text(&output.stdout).contains("attention in the lungs"));
 }
 
 #[test]
