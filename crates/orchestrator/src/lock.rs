@@ -62,7 +62,10 @@ mod tests {
     #[test]
     fn the_second_is_told_who_is_first() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout { data: folder.path().join("s"), reports: folder.path().join("r") };
+        let yaml = folder.path().join("s.yaml");
+        std::fs::write(&yaml, format!("study: s\npaths: {{data: {0}, reports: {0}}}\n", folder.path().display()))
+            .unwrap();
+        let layout = Layout::new(&contract::config::Config::load(&yaml, &[]).unwrap());
         let first = Lock::acquire("s", &layout).unwrap();
         let error = Lock::acquire("s", &layout).unwrap_err();
         let text = error.to_string();

@@ -4,12 +4,14 @@
 //! follows it, [`stage`] the frame of one task. Reads `slices.parquet` and `folds.parquet`, writes a folder a run.
 
 pub mod abn;
+mod archive;
 pub mod augment;
 pub mod batch;
 pub mod checkpoint;
 pub mod data;
 pub mod device;
 mod error;
+pub mod export;
 pub mod init;
 pub mod log;
 pub mod loss;

@@ -6,7 +6,7 @@ use std::path::Path;
 use contract::config;
 use contract::layout::CONFIG;
 use serde_json::Value;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::abn::Architecture;
 use crate::batch::Pixels;
@@ -21,29 +21,52 @@ use crate::{Error, data, device, weights};
 /// Weights that are missing or do not fit, slices that cannot be read, a device that is not there.
 pub fn run(weights: &Path, slices: &Path, out: &Path, device: &str, threads: u32) -> Result<(), Error> {
     let device = device::open(device, threads)?;
-    let found = weights::read(weights)?;
-    let (architecture, channels, classes) = shape(&found, weights)?;
+    let slices = data::read_slices(slices, None)?;
+    let (model, settings) = open(weights, slices.side, device)?;
+    let all: Vec<usize> = (0..slices.rows.len()).collect();
+    let predictions = predict::predict(&model, &slices, &all, settings.pixels, "predict")?;
+    predict::write(out, &slices, &predictions, &settings.origin)?;
+    println!("predict: {} slices, {}", predictions.len(), out.display());
+    Ok(())
+}
+
+/// What stands beside a run's weights.
+pub struct Settings {
+    /// How pixels become numbers.
+    pub pixels: Pixels,
+    /// Which run it is.
+    pub origin: Origin,
+    /// Names of the classes, as many as the network has, or none.
+    pub classes: Vec<String>,
+}
+
+/// The network of a run for slices of `side` pixels, with its weights.
+///
+/// # Errors
+/// Weights that are missing or no network's.
+pub fn open(path: &Path, _side: usize, device: Device) -> Result<(Model, Settings), Error> {
+    let found = weights::read(path)?;
+    let (architecture, channels, classes) = shape(&found, path)?;
     let model = Model::new(architecture, channels, classes, device);
-    weights::load_into(&model.tensors, &found, weights)?;
-    let settings = settings(weights);
+    weights::load_into(&model.tensors, &found, path)?;
+    let settings = settings(path);
     let number = |key: &str| settings.pointer(&format!("/train/{key}")).and_then(Value::as_f64);
     let (Some(mean), Some(std)) = (number("mean"), number("std")) else {
         let problem = format!("no train.mean and train.std in {CONFIG} beside it or in the defaults");
-        return Err(Error::NotWeights { path: weights.to_owned(), problem });
+        return Err(Error::NotWeights { path: path.to_owned(), problem });
     };
-    let pixels = Pixels { mean, std, channels: channels as usize };
-    let slices = data::read_slices(slices, None)?;
-    let all: Vec<usize> = (0..slices.rows.len()).collect();
-    let predictions = predict::predict(&model, &slices, &all, pixels, "predict")?;
     let integer = |key: &str| settings.get(key).and_then(Value::as_i64).unwrap_or(-1);
     let origin = Origin {
         method: settings.get("method").and_then(Value::as_str).unwrap_or("weights").to_owned(),
         fold: i32::try_from(integer("fold")).unwrap_or(-1),
         seed: integer("seed"),
     };
-    predict::write(out, &slices, &predictions, &origin)?;
-    println!("predict: {} slices, {}", predictions.len(), out.display());
-    Ok(())
+    let names = settings.get("classes").and_then(Value::as_array).into_iter().flatten();
+    let mut names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
+    if names.len() as i64 != classes {
+        names.clear();
+    }
+    Ok((model, Settings { pixels: Pixels { mean, std, channels: channels as usize }, origin, classes: names }))
 }
 
 /// Architecture, input channels and classes of a state dict.
