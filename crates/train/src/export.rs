@@ -16,7 +16,7 @@ use tch::{CModule, Device, IValue, Kind, Tensor};
 use crate::batch::Pixels;
 use crate::predict_command::{self, Settings};
 use crate::run::Model;
-use crate::{Error, archive, device};
+use crate::{Error, archive, device, libtorch};
 
 /// Side of the traced input: its map has one pixel, so that softmax values and map have shapes that one operation takes.
 const TRACED_SIDE: i64 = 16;
@@ -132,7 +132,7 @@ fn card(weights: &Path, model: &Model, settings: &Settings) -> Result<Value, Err
         outputs.push(json!({ "name": "attention", "shape": "(N, 1, m, m)", "meaning": meaning }));
     }
     Ok(json!({
-        "format": format!("TorchScript, libtorch {}", device::LIBTORCH),
+        "format": format!("TorchScript, libtorch {}", libtorch::VERSION),
         "classes": settings.classes,
         "input": {
             "shape": "(N, 1, S, S)", "kind": "float32", "range": [0, 1],

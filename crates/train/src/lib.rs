@@ -13,6 +13,7 @@ pub mod device;
 mod error;
 pub mod export;
 pub mod init;
+pub mod libtorch;
 pub mod log;
 pub mod loss;
 pub mod optimizer;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use contract::cli::{StageArgs, finish};
 use train::stage::{self, Selection};
-use train::{Error, export, predict_command};
+use train::{Error, device, export, predict_command};
 
 /// Train Attention Branch Networks on the folds of a study
 #[derive(Parser)]
@@ -26,6 +26,9 @@ enum Command {
     Predict(PredictArgs),
     /// Export the network of a run as TorchScript, for PyTorch
     Export(ExportArgs),
+    /// Print as JSON what there is to compute with, for `chumoku doctor`
+    #[command(hide = true)]
+    Doctor,
 }
 
 #[derive(Args)]
@@ -66,6 +69,10 @@ fn run(cli: Cli) -> Result<(), Error> {
             predict_command::run(&args.weights, &args.slices, &args.out, &args.device, args.threads)
         }
         (Some(Command::Export(args)), _) => export::run(&args.weights, &args.out, args.size),
+        (Some(Command::Doctor), _) => {
+            println!("{}", serde_json::json!(device::equipment()));
+            Ok(())
+        }
         (None, Some(args)) => stage::run(&args.load()?, &cli.selection, args.force),
         (None, None) => {
             let _ = <Cli as clap::CommandFactory>::command().print_help();
