@@ -9,7 +9,7 @@ OVERRIDES := $(foreach pair,$(SET),--set $(pair))
 LOCKED := --locked
 
 .DEFAULT_GOAL := help
-.PHONY: all setup build phantom preprocess dataset train report smoke test bench reproduce clean help
+.PHONY: all setup build phantom preprocess dataset train report smoke test interop bench reproduce clean help
 
 all: build ## from CT files to reports/phantom, then both tables
 	@$(BIN)/chumoku run pipelines/phantom.yaml $(OVERRIDES)
@@ -41,6 +41,12 @@ test: setup .venv/tensorboard ## fmt, clippy, docs, tests, and the smoke study t
 	OMP_NUM_THREADS=2 CHUMOKU_TENSORBOARD_PYTHON=$(CURDIR)/.venv/tensorboard/bin/python \
 		$(CARGO) test $(LOCKED) --release --workspace
 	@$(MAKE) --no-print-directory reproduce
+
+# A study's run as TorchScript, run by PyTorch: fold 0 of the smoke study, the ABN with the proposed loss.
+interop: smoke .venv/lungmask ## exported networks in PyTorch (Python): outputs equal to the predictions
+	@$(BIN)/chumoku-train export --weights data/smoke/3_runs/proposed/fold-0/seed-0/weights.safetensors --out data/smoke/model.pt
+	@.venv/lungmask/bin/python tools/check_torchscript.py data/smoke/model.pt data/smoke/1_masks/slices.parquet \
+		data/smoke/3_runs/proposed/fold-0/seed-0/predictions.parquet
 
 bench: build .venv/lungmask ## times: training and prediction in images/s; lung masks beside lungmask (Python)
 	$(CARGO) bench $(LOCKED) --profile release --workspace --bench throughput

@@ -6,6 +6,7 @@
 pub mod atomic;
 pub mod cli;
 pub mod config;
+pub mod equipment;
 pub mod exit;
 pub mod hash;
 pub mod id;

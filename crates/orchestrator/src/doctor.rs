@@ -1,14 +1,14 @@
 //! `chumoku doctor`: is everything here that a study needs?
 
-use std::io;
+use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use contract::config::DEFAULTS;
+use contract::equipment::Equipment;
 use contract::hash;
 use contract::plan::Stage;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
@@ -66,14 +66,38 @@ fn checks(programs: &Path) -> Vec<Check> {
         Check::new("disk", disk(Path::new(path("/paths/data")))),
     ];
     all.extend(Stage::ALL.iter().map(|stage| Check::new(&stage.program(), program(programs, *stage))));
-    all.push(Check::new("libtorch", libtorch(programs)));
-    all.push(Check::new("lung model", model(Path::new(path("/preprocess/model")))));
-    all.push(Check::new("NVIDIA device", Ok(nvidia())));
+    let equipment = ask(programs, Stage::Train, &[OsStr::new("doctor")]).and_then(|answer| equipment(&answer));
+    all.push(Check::new("libtorch", equipment.as_ref().map_err(Clone::clone).and_then(libtorch)));
+    let lung = Path::new(path("/preprocess/model"));
+    let loaded = ask(programs, Stage::Preprocess, &[OsStr::new("doctor"), OsStr::new("--model"), lung.as_os_str()]);
+    all.push(Check::new("lung model", model(lung, loaded)));
+    all.extend(equipment.ok().map(|found| Check::new("GPU", Ok(gpu(&found)))));
     all
 }
 
+/// Instructions that libtorch has faster code for, as `/proc/cpuinfo` calls them. The last two are for bfloat16.
+const INSTRUCTIONS: [&str; 4] = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"];
+
 fn cores() -> Result<String, String> {
-    std::thread::available_parallelism().map(|count| format!("{count} threads")).map_err(|error| error.to_string())
+    let count = std::thread::available_parallelism().map_err(|error| error.to_string())?;
+    let text = std::fs::read_to_string("/proc/cpuinfo").map_err(|error| format!("/proc/cpuinfo: {error}"))?;
+    Ok(format!("{count} threads; {}", instructions(&text)))
+}
+
+/// What the flags of the first processor in `/proc/cpuinfo` mean for training.
+fn instructions(text: &str) -> String {
+    let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    let found: Vec<&str> =
+        INSTRUCTIONS.into_iter().filter(|name| flags.split_whitespace().any(|flag| flag == *name)).collect();
+    let bfloat = match found.iter().any(|name| name.ends_with("_bf16")) {
+        true => "train.precision: bf16 is faster",
+        false => "no bfloat16, so train.precision: bf16 is slower",
+    };
+    if found.is_empty() {
+        format!("no AVX2, training is slow; {bfloat}")
+    } else {
+        format!("{}; {bfloat}", found.join(", "))
+    }
 }
 
 fn memory() -> Result<String, String> {
@@ -119,37 +143,55 @@ fn program(folder: &Path, stage: Stage) -> Result<String, String> {
     Ok(format!("{} (BLAKE3 {})", path.display(), &hash[..12]))
 }
 
-fn libtorch(folder: &Path) -> Result<String, String> {
-    let source = match std::env::var("LIBTORCH") {
-        Ok(path) => format!("LIBTORCH={path}"),
-        Err(_) => "the folder it was built with".to_owned(),
-    };
-    let program = Stage::Train.program();
-    let output = Command::new(folder.join(&program)).arg("--version").output();
+/// What a stage's program answers.
+fn ask(folder: &Path, stage: Stage, arguments: &[&OsStr]) -> Result<String, String> {
+    let program = stage.program();
+    let output = Command::new(folder.join(&program)).args(arguments).output();
     let output = output.map_err(|error| format!("{program} does not start: {error}; run `cargo build --release`"))?;
+    said(&program, &output)
+}
+
+/// Its stdout, or what its stderr begins with.
+fn said(program: &str, output: &Output) -> Result<String, String> {
     if output.status.success() {
-        return Ok(format!("{program} loads it from {source}"));
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
     let words = String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned();
-    Err(format!("{program} does not start: {words}; run `make setup`, or set LIBTORCH and build again"))
+    Err(match words.strip_prefix("error: ") {
+        Some(words) => words.to_owned(),
+        None => format!("{program} does not run: {words}; run `make setup`, or set LIBTORCH and build again"),
+    })
 }
 
-fn model(path: &Path) -> Result<String, String> {
-    let digest = || -> io::Result<String> {
-        let mut hasher = Sha256::new();
-        hasher.update(std::fs::read(path)?);
-        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-    };
-    let advice = "run from the project's folder, or get the file again from the repository";
-    digest()
-        .map(|hash| format!("{} (SHA-256 {hash})", path.display()))
-        .map_err(|error| format!("{}: {error}; {advice}", path.display()))
+fn equipment(answer: &str) -> Result<Equipment, String> {
+    let program = Stage::Train.program();
+    serde_json::from_str(answer)
+        .map_err(|error| format!("{program} says {answer:?} ({error}); run `cargo build --release`"))
 }
 
-fn nvidia() -> String {
-    match Path::new("/dev/nvidia0").exists() {
-        true => "present; train.device: cuda needs a CUDA libtorch".to_owned(),
-        false => "none; train.device: cpu, the default, needs none".to_owned(),
+fn libtorch(found: &Equipment) -> Result<String, String> {
+    let Equipment { folder, expected, threads, .. } = found;
+    let version = found.version.as_deref();
+    let text = format!("{} in {}", version.unwrap_or("of unknown version"), folder.display());
+    match version {
+        Some(version) if version != expected => Err(format!(
+            "{text}, expected {expected}: run `make setup`, or set LIBTORCH to that version and build again"
+        )),
+        _ => Ok(format!("{text}; {threads} threads with train.threads: 0")),
+    }
+}
+
+fn model(path: &Path, answer: Result<String, String>) -> Result<String, String> {
+    match answer {
+        Ok(hash) => Ok(format!("{}, as shipped (SHA-256 {hash})", path.display())),
+        Err(words) => Err(format!("{words}; run from the project's folder, or get the file again from the repository")),
+    }
+}
+
+fn gpu(found: &Equipment) -> String {
+    match &found.cuda_problem {
+        None => format!("{} visible: train.device: cuda", found.gpus),
+        Some(problem) => format!("none, which train.device: cpu, the default, does not need ({problem})"),
     }
 }
 
@@ -179,12 +221,45 @@ mod tests {
     }
 
     #[test]
-    fn the_model_is_named_with_its_sha256() {
-        // FIPS 180-2, appendix B.1: the SHA-256 of "abc".
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.pt");
-        std::fs::write(&path, "abc").unwrap();
-        let found = model(&path).unwrap();
-        assert!(found.contains("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"), "{found}");
+    fn instructions_are_whole_words_of_the_flags() {
+        let text = "processor : 0\nflags\t\t: fpu avx2 avx512f avx512_bf16\n\nflags : none\n";
+        assert_eq!(instructions(text), "avx2, avx512f, avx512_bf16; train.precision: bf16 is faster");
+        assert_eq!(
+            instructions("flags : avx2x"),
+            "no AVX2, training is slow; no bfloat16, so train.precision: bf16 is slower"
+        );
+    }
+
+    fn output(code: i32, stdout: &str, stderr: &str) -> Output {
+        // wait(2): the exit code is in the second byte.
+        let status = std::os::unix::process::ExitStatusExt::from_raw(code << 8);
+        Output { status, stdout: stdout.into(), stderr: stderr.into() }
+    }
+
+    #[test]
+    fn what_the_programs_say_becomes_lines_with_advice() {
+        let answer = Equipment {
+            folder: "/lib".into(),
+            version: Some("2.10.0".to_owned()),
+            expected: "2.11.0".to_owned(),
+            threads: 3,
+            gpus: 0,
+            cuda_problem: Some("no GPU is visible".to_owned()),
+        };
+        let printed = serde_json::to_string(&answer).unwrap() + "\n";
+        let found = equipment(&said("chumoku-train", &output(0, &printed, "")).unwrap()).unwrap();
+        assert_eq!(found, answer);
+        assert!(libtorch(&found).unwrap_err().contains("2.10.0 in /lib, expected 2.11.0: run `make setup`"));
+        assert!(gpu(&found).contains("no GPU is visible"));
+        let right = Equipment { version: Some("2.11.0".to_owned()), gpus: 2, cuda_problem: None, ..found };
+        assert_eq!(libtorch(&right).unwrap(), "2.11.0 in /lib; 3 threads with train.threads: 0");
+        assert_eq!(gpu(&right), "2 visible: train.device: cuda");
+        assert!(equipment("nothing").unwrap_err().contains("cargo build --release"));
+        let words =
+            said("chumoku-train", &output(127, "", "libtorch_cpu.so: cannot open shared object file\n")).unwrap_err();
+        assert!(words.contains("cannot open shared object file; run `make setup`"), "{words}");
+        let words = model(Path::new("m.pt"), said("chumoku-preprocess", &output(6, "", "error: m.pt is another\n")));
+        assert!(words.unwrap_err().starts_with("m.pt is another; run from the project's folder"));
+        assert!(model(Path::new("m.pt"), Ok("ab".to_owned())).unwrap().contains("m.pt, as shipped (SHA-256 ab)"));
     }
 }

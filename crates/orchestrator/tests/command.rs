@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 /// A stage that notes its call, does what `$FAKE` says, and leaves the files that the stages after it read.
 const SCRIPT: &str = r#"#!/bin/sh
 stage=$(basename "$0" | sed s/chumoku-//)
+if [ "$1" = doctor ]; then echo "error: $3: no such file" >&2; exit 6; fi
 echo "$stage $*" >> calls
 echo "$stage: runs because of the test" >&2
 echo "working on $stage" >&2
@@ -192,6 +193,6 @@ fn the_doctor_names_what_is_missing() {
     let study = Study::new();
     let answer = study.run("", &["doctor"]);
     assert_eq!(answer.code, Some(6), "{answer:?}");
-    assert!(answer.out.contains("problem  lung model           data/models/lung-unet.pt"), "{answer:?}");
+    assert!(answer.out.contains("problem  lung model           data/models/lung-unet.pt: no such file"), "{answer:?}");
     assert!(answer.out.contains("ok       chumoku-train"), "{answer:?}");
 }

@@ -8,6 +8,7 @@ pub mod choice;
 pub mod cleanup;
 mod contain;
 pub mod dicom;
+pub mod doctor;
 pub mod error;
 pub mod finish;
 pub mod geometry;

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use contract::cli::{SetArgs, StageArgs};
+use preprocess::doctor::DoctorArgs;
 use preprocess::segment::SegmentArgs;
 use preprocess::unet_training::TrainUnetArgs;
 use preprocess::whois::WhoisArgs;
-use preprocess::{Error, segment, unet_training, whois};
+use preprocess::{Error, doctor, segment, unet_training, whois};
 
 /// CT to Hounsfield units to lung masks to windowed slices.
 #[derive(Debug, Parser)]
@@ -29,6 +30,9 @@ enum Command {
     TrainUnet(TrainUnetArgs),
     /// Print whose pseudonym a patient_id of the outputs is
     Whois(WhoisArgs),
+    /// Load the lung model and print its SHA-256, for `chumoku doctor`
+    #[command(hide = true)]
+    Doctor(DoctorArgs),
 }
 
 fn run(arguments: Arguments) -> Result<(), Error> {
@@ -36,6 +40,7 @@ fn run(arguments: Arguments) -> Result<(), Error> {
         (Some(Command::Segment(args)), _) => segment::run(&args),
         (Some(Command::TrainUnet(args)), _) => Ok(unet_training::run(&args)?),
         (Some(Command::Whois(args)), _) => whois::run(&args),
+        (Some(Command::Doctor(args)), _) => doctor::run(&args),
         (None, Some(args)) => preprocess::run(&args, arguments.set),
         (None, None) => Err(Error::Usage(format!(
             "give --config STUDY.yaml or a command\n\n{}",

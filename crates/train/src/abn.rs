@@ -39,6 +39,11 @@ pub struct Compute {
 const CHANNELS_LAST_FROM: i64 = 8;
 
 impl Compute {
+    /// In 32-bit floats, for inputs of `side` pixels.
+    pub fn of_side(side: i64) -> Self {
+        Self { side, precision: Precision::F32 }
+    }
+
     /// Whether a layer that works on the input's side divided by `stride` keeps channels innermost in memory.
     fn channels_last(self, stride: i64) -> bool {
         (self.side + stride - 1) / stride >= CHANNELS_LAST_FROM

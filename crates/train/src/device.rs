@@ -2,31 +2,28 @@
 
 use std::collections::BTreeMap;
 
+use contract::equipment::Equipment;
 use tch::{Cuda, Device};
 
-use crate::Error;
-
-/// The libtorch that tch 0.24 binds.
-pub const LIBTORCH: &str = "2.11.0";
+use crate::{Error, libtorch};
 
 /// Turns `cpu`, `cuda` or `cuda:N` into a device that is there, and sets the number of CPU threads (0: all cores).
+/// For CUDA the program may start again, see [`libtorch`]; so this comes before any work.
 ///
 /// # Errors
-/// The device does not exist, or this libtorch has no CUDA.
+/// The device does not exist, or no libtorch with CUDA was found.
 pub fn open(name: &str, threads: u32) -> Result<Device, Error> {
     let threads = if threads == 0 { cores() } else { i32::try_from(threads).unwrap_or(i32::MAX) };
     tch::set_num_threads(threads);
-    let problem = |problem: &str| Error::Device { device: name.to_owned(), problem: problem.to_owned() };
+    let problem = |problem: String| Error::Device { device: name.to_owned(), problem };
     let index = match name.split_once(':') {
         _ if name == "cpu" => return Ok(Device::Cpu),
         None => 0,
-        Some((_, index)) => index.parse().map_err(|_| problem("expected cuda:N with a number N"))?,
+        Some((_, index)) => index.parse().map_err(|_| problem("expected cuda:N with a number N".to_owned()))?,
     };
-    if !Cuda::is_available() {
-        return Err(problem("this libtorch has no CUDA, or no GPU is visible"));
-    }
+    libtorch::load_cuda().map_err(problem)?;
     if i64::try_from(index).unwrap_or(i64::MAX) >= Cuda::device_count() {
-        return Err(problem(&format!("{} GPU(s) are visible", Cuda::device_count())));
+        return Err(problem(format!("{} GPU(s) are visible", Cuda::device_count())));
     }
     Ok(Device::Cuda(index))
 }
@@ -40,8 +37,23 @@ pub fn environment(device: Device) -> BTreeMap<String, String> {
     let pairs = [
         ("device", format!("{device:?}").to_lowercase()),
         ("threads", tch::get_num_threads().to_string()),
-        ("libtorch", LIBTORCH.to_owned()),
+        ("libtorch", libtorch::VERSION.to_owned()),
         ("chumoku", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     pairs.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+/// What there is to compute with, for `chumoku doctor`. May start the program again.
+pub fn equipment() -> Equipment {
+    // First, because libtorch remembers its first answer about CUDA.
+    let cuda = libtorch::load_cuda();
+    let folder = libtorch::folder().unwrap_or_default();
+    Equipment {
+        version: libtorch::version(&folder),
+        folder,
+        expected: libtorch::VERSION.to_owned(),
+        threads: cores(),
+        gpus: if cuda.is_ok() { Cuda::device_count() } else { 0 },
+        cuda_problem: cuda.err(),
+    }
 }

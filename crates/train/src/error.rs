@@ -48,6 +48,8 @@ pub enum Error {
     Interrupted,
     #[error("cannot write {path}: {source}; if the disk is full, free some of it and run the same command again")]
     NotWritten { path: PathBuf, source: tch::TchError },
+    #[error("cannot export {path}: {problem}; please report it")]
+    Export { path: PathBuf, problem: String },
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
 }
@@ -67,7 +69,11 @@ impl Coded for Error {
                 Exit::Missing
             }
             Self::Interrupted => Exit::Interrupted,
-            Self::Io { .. } | Self::NotWritten { .. } | Self::NonFinite { .. } | Self::Torch(_) => Exit::Unexpected,
+            Self::Io { .. }
+            | Self::NotWritten { .. }
+            | Self::NonFinite { .. }
+            | Self::Export { .. }
+            | Self::Torch(_) => Exit::Unexpected,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! follows it, [`stage`] the frame of one task. Reads `slices.parquet` and `folds.parquet`, writes a folder a run.
 
 pub mod abn;
+mod archive;
 pub mod attention;
 pub mod augment;
 pub mod batch;
@@ -11,8 +12,10 @@ pub mod checkpoint;
 pub mod data;
 pub mod device;
 mod error;
+pub mod export;
 pub mod fused;
 pub mod init;
+pub mod libtorch;
 pub mod log;
 pub mod loss;
 pub mod memory;

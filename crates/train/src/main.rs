@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use contract::cli::{StageArgs, finish};
 use train::stage::{self, Selection};
-use train::{Error, predict_command};
+use train::{Error, device, export, predict_command};
 
 /// Train Attention Branch Networks on the folds of a study
 #[derive(Parser)]
@@ -24,6 +24,24 @@ struct Cli {
 enum Command {
     /// Predict slices with the weights of a run
     Predict(PredictArgs),
+    /// Export the network of a run as TorchScript, for PyTorch
+    Export(ExportArgs),
+    /// Print as JSON what there is to compute with, for `chumoku doctor`
+    #[command(hide = true)]
+    Doctor,
+}
+
+#[derive(Args)]
+struct ExportArgs {
+    /// Weights of a run; its config.yaml beside them is read
+    #[arg(long)]
+    weights: PathBuf,
+    /// Where the TorchScript file goes; a description of it appears beside it, as .json
+    #[arg(long)]
+    out: PathBuf,
+    /// Side, in pixels, on which the file is held against the network; it runs at any
+    #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(i64).range(16..=2048))]
+    size: i64,
 }
 
 #[derive(Args)]
@@ -49,6 +67,11 @@ fn run(cli: Cli) -> Result<(), Error> {
     match (cli.command, cli.stage) {
         (Some(Command::Predict(args)), _) => {
             predict_command::run(&args.weights, &args.slices, &args.out, &args.device, args.threads)
+        }
+        (Some(Command::Export(args)), _) => export::run(&args.weights, &args.out, args.size),
+        (Some(Command::Doctor), _) => {
+            println!("{}", serde_json::json!(device::equipment()));
+            Ok(())
         }
         (None, Some(args)) => stage::run(&args.load()?, &cli.selection, args.force),
         (None, None) => {

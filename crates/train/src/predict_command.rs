@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use contract::config::{self, Precision};
+use contract::config;
 use contract::layout::CONFIG;
 use serde_json::Value;
 use tch::{Device, Tensor};
@@ -66,6 +66,8 @@ pub struct Settings {
     pub pixels: Pixels,
     /// Which run it is.
     pub origin: Origin,
+    /// Names of the classes, as many as the network has, or none.
+    pub classes: Vec<String>,
 }
 
 /// The network of a run for slices of `side` pixels, with its weights.
@@ -75,8 +77,7 @@ pub struct Settings {
 pub fn open(path: &Path, side: usize, device: Device) -> Result<(Model, Settings), Error> {
     let found = weights::read(path)?;
     let (architecture, channels, classes) = shape(&found, path)?;
-    let compute = Compute { side: side as i64, precision: Precision::F32 };
-    let model = Model::new(architecture, channels, classes, compute, device);
+    let model = Model::new(architecture, channels, classes, Compute::of_side(side as i64), device);
     weights::load_into(&model.tensors, &found, path)?;
     let settings = settings(path);
     let number = |key: &str| settings.pointer(&format!("/train/{key}")).and_then(Value::as_f64);
@@ -90,7 +91,12 @@ pub fn open(path: &Path, side: usize, device: Device) -> Result<(Model, Settings
         fold: i32::try_from(integer("fold")).unwrap_or(-1),
         seed: integer("seed"),
     };
-    Ok((model, Settings { pixels: Pixels { mean, std, channels: channels as usize }, origin }))
+    let names = settings.get("classes").and_then(Value::as_array).into_iter().flatten();
+    let mut names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
+    if names.len() as i64 != classes {
+        names.clear();
+    }
+    Ok((model, Settings { pixels: Pixels { mean, std, channels: channels as usize }, origin, classes: names }))
 }
 
 /// Architecture, input channels and classes of a state dict.

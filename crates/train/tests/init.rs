@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use contract::config::Precision;
 use tch::{Device, Kind, Tensor};
 use train::abn::{Architecture, Compute};
 use train::run::Model;
@@ -14,8 +13,7 @@ const SEED: u64 = 3;
 const IMAGENET: i64 = 1000;
 
 fn model(architecture: Architecture, channels: i64, classes: i64) -> Model {
-    let compute = Compute { side: 64, precision: Precision::F32 };
-    Model::new(architecture, channels, classes, compute, Device::Cpu)
+    Model::new(architecture, channels, classes, Compute::of_side(64), Device::Cpu)
 }
 
 /// A file of a ResNet18 of `channels` and `classes`, drawn for another seed, and what it holds. torchvision's names and shapes

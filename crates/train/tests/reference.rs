@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use contract::config::{Config, MapLoss, Precision, Train};
+use contract::config::{Config, MapLoss, Train};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, no_grad};
 use train::abn::{Architecture, Compute, Output};
@@ -63,7 +63,7 @@ impl Case {
 
     fn model(&self) -> Model {
         let (channels, classes) = (self.number("in_channels"), self.number("classes"));
-        let compute = Compute { side: self.number("size"), precision: Precision::F32 };
+        let compute = Compute::of_side(self.number("size"));
         let mut model = Model::new(Architecture::Abn, channels, classes, compute, Device::Cpu);
         if self.kind == Kind::Double {
             model.double();
