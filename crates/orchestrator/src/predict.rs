@@ -307,7 +307,8 @@ impl Prediction {
         let mut text: String = self.probabilities.iter().map(line).collect();
         let fact = |name: &str, value: String| format!("{name:<width$} {value}\n");
         let (used, all) = (self.used, self.used + self.left_out);
-        text.push_str(&fact("slices", format!("{used} of {all}; the others show too little lung ({EXCLUDED})")));
+        let others = if used < all { format!("; the others show too little lung ({EXCLUDED})") } else { String::new() };
+        text.push_str(&fact("slices", format!("{used} of {all}{others}")));
         text.push_str(&fact("models", self.models.clone()));
         let attention = if self.has_attention { format!("{ATTENTION_VOLUME}, ") } else { String::new() };
         text.push_str(&fact("files", format!("{}: {PREDICTION}, {attention}{OVERLAYS}/", out.display())));
