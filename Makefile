@@ -33,21 +33,22 @@ phantom: build ## the synthetic CT of STUDY alone
 smoke: build ## the whole line on a tiny study, about a minute
 	@$(BIN)/chumoku run pipelines/smoke.yaml $(OVERRIDES)
 
-test: setup ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
+test: setup .venv/tensorboard ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --release --workspace --no-deps --quiet
 	$(CARGO) build $(LOCKED) --release --workspace --bins
-	OMP_NUM_THREADS=2 $(CARGO) test $(LOCKED) --release --workspace
+	OMP_NUM_THREADS=2 CHUMOKU_TENSORBOARD_PYTHON=$(CURDIR)/.venv/tensorboard/bin/python \
+		$(CARGO) test $(LOCKED) --release --workspace
 	@$(MAKE) --no-print-directory reproduce
 
 bench: build .venv/lungmask ## times: training and prediction in images/s; lung masks beside lungmask (Python)
 	$(CARGO) bench $(LOCKED) --profile release --workspace --bench throughput
 	@.venv/lungmask/bin/python tools/bench_lungmask.py data/bench-lungmask
 
-# The Python side of the comparison: 3.2 GB, since torch from PyPI brings CUDA.
-.venv/lungmask: tools/lungmask_requirements.txt
-	@python3 -m venv $@ && $@/bin/pip install --quiet -r $< && touch $@
+# The Python that results are held against. lungmask: 3.2 GB, since torch from PyPI brings CUDA; tensorboard: 180 MB.
+.venv/%: tools/%_requirements.txt
+	@python3 -m venv $@ && $@/bin/pip install --quiet -r $< && touch $@ || { rm -rf $@; exit 1; }
 
 reproduce: build ## the smoke study in two fresh folders, every Parquet, safetensors and CSV compared
 	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml

@@ -11,37 +11,20 @@ Needs lungmask 0.2.22 and torch 2.11.0: pip install -r tools/lungmask_requiremen
 exit codes: 0 done; 2 usage; 4 not the state dict of this network; 6 the versions are others, or the export is not exact
 """
 import argparse
-import hashlib
 import importlib.metadata
 import pathlib
-import pickle
-import sys
 import tempfile
 
 import torch
 from lungmask.mask import MODEL_URLS
 from lungmask.resunet import UNet
 
+from state_dict import check_tensors, check_versions, fail, load, sha256
+
 VERSIONS = {"lungmask": "0.2.22", "torch": "2.11.0"}
 SIDE = 256
 CLASSES = ["background", "right lung", "left lung"]
 FIRST, LAST = "down_path.0.block.0.weight", "last.weight"
-
-
-def fail(code, message):
-    print(f"export_lungmask: {message}", file=sys.stderr)
-    sys.exit(code)
-
-
-def check_versions():
-    for package, wanted in VERSIONS.items():
-        found = importlib.metadata.version(package).split("+")[0]
-        if found != wanted:
-            fail(6, f"{package} is {found}, expected {wanted}; pip install {package}=={wanted}")
-
-
-def sha256(path):
-    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
 def read(weights):
@@ -57,18 +40,12 @@ def read(weights):
     path = pathlib.Path(weights)
     if not path.is_file():
         fail(4, f"{weights} is no file and no model of lungmask; expected a state dict or one of {', '.join(MODEL_URLS)}")
-    try:
-        # weights_only: a pickle may run code, a table of tensors may not.
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        fail(4, f"{path} is not a file of weights: {str(error).splitlines()[0].split('. ')[0]}")
+    state = load(path)
     return state, f"`{path.name}`, sha256 `{sha256(path)}`"
 
 
 def shape(state):
     """Classes, depth and width exponent of the network that a state dict is of."""
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        fail(4, f"expected a state dict (names to tensors), found {type(state).__name__}")
     absent = [name for name in (FIRST, LAST) if name not in state]
     if absent:
         fail(4, f"not lungmask's U-Net: {' and '.join(absent)} missing; it has {', '.join(list(state)[:3]) or 'nothing'}, ...")
@@ -81,22 +58,12 @@ def shape(state):
     return classes, depth, channels.bit_length() - 1
 
 
-def check_tensors(state, expected):
-    """Names what is missing, surplus or of another shape."""
-    lines = [f"missing {name} {tuple(expected[name].shape)}" for name in expected if name not in state]
-    lines += [f"surplus {name} {tuple(state[name].shape)}" for name in state if name not in expected]
-    lines += [f"{name}: expected {tuple(expected[name].shape)}, got {tuple(state[name].shape)}"
-              for name in expected if name in state and state[name].shape != expected[name].shape]
-    if lines:
-        shown = "\n  ".join(lines[:20] + ([f"and {len(lines) - 20} more"] if len(lines) > 20 else []))
-        fail(4, f"not the state dict of this network, {len(lines)} tensors differ:\n  {shown}")
-
-
 def network(state):
     classes, depth, exponent = shape(state)
     model = UNet(n_classes=classes, padding=True, depth=depth, wf=exponent, up_mode="upsample", batch_norm=True,
                  residual=False)
-    check_tensors(state, model.state_dict())
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    check_tensors(state, shapes, "this network")
     model.load_state_dict(state)
     return model.eval(), {"classes": classes, "depth": depth, "width": 2**exponent}
 
@@ -169,7 +136,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.out.suffix != ".pt":
         parser.error(f"the output must end in .pt, got {arguments.out}")
-    check_versions()
+    check_versions(VERSIONS)
     state, source = read(arguments.weights)
     model, about = network(state)
     export(model, arguments.out)

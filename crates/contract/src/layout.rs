@@ -61,7 +61,7 @@ pub struct Layout {
     /// `reports/<study>`
     pub reports: PathBuf,
     /// Ends the names of the first two folders.
-    suffix: &'static str,
+    pub suffix: &'static str,
 }
 
 impl Layout {

@@ -47,6 +47,7 @@ impl Draw {
     }
 
     /// Where the output pixel (x, y) comes from, in pixels of the source.
+    #[inline]
     fn source(&self, x: f32, y: f32, side: usize) -> (f32, f32) {
         let half = (side as f32 - 1.0) / 2.0;
         let (dx, dy) = (x - half - self.shift[0] * side as f32, y - half - self.shift[1] * side as f32);
@@ -70,22 +71,28 @@ fn sample(pixels: &[u8], side: usize, x: f32, y: f32) -> f32 {
     top * (1.0 - fy) + bottom * fy
 }
 
-/// Applies a draw to an image (u8, side x side) and its lung mask (0 or 1), writing the pixel in 0..1 and the share of lung.
-/// `image_out` and `mask_out` have side * side values.
-pub fn apply(draw: &Draw, image: &[u8], mask: &[u8], side: usize, image_out: &mut [f32], mask_out: &mut [f32]) {
-    let tone = |value: f32| ((value / 255.0 - 0.5) * draw.contrast + 0.5 + draw.brightness).clamp(0.0, 1.0);
+/// Applies a draw to an image (u8, side x side), writing the pixel in 0..1. `out` has side * side values.
+pub fn image(draw: &Draw, image: &[u8], side: usize, out: &mut [f32]) {
+    moved(draw, image, side, out);
+    out.iter_mut().for_each(|value| {
+        *value = ((*value / 255.0 - 0.5) * draw.contrast + 0.5 + draw.brightness).clamp(0.0, 1.0);
+    });
+}
+
+/// Applies a draw to a mask (0 or 1, side x side), writing the share of the region. `out` has side * side values.
+pub fn mask(draw: &Draw, mask: &[u8], side: usize, out: &mut [f32]) {
+    moved(draw, mask, side, out);
+}
+
+fn moved(draw: &Draw, pixels: &[u8], side: usize, out: &mut [f32]) {
     if !draw.moves() {
-        let toned = image_out.iter_mut().zip(image);
-        toned.for_each(|(out, value)| *out = tone(f32::from(*value)));
-        mask_out.iter_mut().zip(mask).for_each(|(out, value)| *out = f32::from(*value));
+        out.iter_mut().zip(pixels).for_each(|(out, value)| *out = f32::from(*value));
         return;
     }
-    for y in 0..side {
-        for x in 0..side {
+    for (y, row) in out.chunks_mut(side).enumerate() {
+        for (x, out) in row.iter_mut().enumerate() {
             let (u, v) = draw.source(x as f32, y as f32, side);
-            let at = y * side + x;
-            image_out[at] = tone(sample(image, side, u, v));
-            mask_out[at] = sample(mask, side, u, v);
+            *out = sample(pixels, side, u, v);
         }
     }
 }
@@ -100,7 +107,8 @@ mod tests {
         let image: Vec<u8> = (0..16).map(|value| value * 10).collect();
         let mask: Vec<u8> = (0..16).map(|index| u8::from(index % SIDE as u8 == 0)).collect(); // the left column
         let (mut image_out, mut mask_out) = (vec![0.0; 16], vec![0.0; 16]);
-        apply(&draw, &image, &mask, SIDE, &mut image_out, &mut mask_out);
+        super::image(&draw, &image, SIDE, &mut image_out);
+        super::mask(&draw, &mask, SIDE, &mut mask_out);
         (image_out, mask_out)
     }
 

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use tch::{Device, Tensor};
 
 use crate::augment::{self, Draw};
-use crate::data::Slices;
+use crate::data::{Slice, Slices};
 
 /// Batches prepared ahead of the one in use. Two hide the preparation; more only take memory.
 const AHEAD: usize = 2;
@@ -20,7 +20,8 @@ pub struct Batch {
     /// Positions in the slices.
     pub positions: Vec<usize>,
     image: Vec<f32>,
-    mask: Vec<f32>,
+    lung: Vec<f32>,
+    lesion: Option<Vec<f32>>,
     labels: Vec<i64>,
     side: usize,
     channels: usize,
@@ -31,7 +32,9 @@ pub struct Tensors {
     /// (N, C, S, S), normalised.
     pub image: Tensor,
     /// (N, 1, S, S) share of lung.
-    pub mask: Tensor,
+    pub lung: Tensor,
+    /// (N, 1, S, S) share of lesion, if lesions are known.
+    pub lesion: Option<Tensor>,
     /// (N) labels.
     pub labels: Tensor,
 }
@@ -57,37 +60,46 @@ impl Pixels {
 impl Batch {
     /// Cuts the slices at `positions` with one draw each.
     pub fn new(slices: &Slices, positions: Vec<usize>, pixels: Pixels, draw: impl Fn(usize) -> Draw + Sync) -> Self {
-        let area = slices.side * slices.side;
-        let mut image = vec![0.0; positions.len() * area];
-        let mut mask = vec![0.0; positions.len() * area];
-        let jobs = positions.par_iter().zip(image.par_chunks_mut(area)).zip(mask.par_chunks_mut(area));
-        jobs.for_each(|((position, image), mask)| {
-            let slice = &slices.rows[*position];
-            augment::apply(&draw(*position), &slice.image, &slice.lung, slices.side, image, mask);
-            let (mean, scale) = (pixels.mean as f32, (1.0 / pixels.std) as f32);
-            image.iter_mut().for_each(|value| *value = (*value - mean) * scale);
+        let side = slices.side;
+        let (mean, scale) = (pixels.mean as f32, (1.0 / pixels.std) as f32);
+        let image = cut(slices, &positions, |slice, position, out| {
+            augment::image(&draw(position), &slice.image, side, out);
+            out.iter_mut().for_each(|value| *value = (*value - mean) * scale);
+        });
+        let lung = cut(slices, &positions, |slice, at, out| augment::mask(&draw(at), &slice.lung, side, out));
+        let known = positions.iter().any(|position| slices.rows[*position].lesion.is_some());
+        let lesion = known.then(|| {
+            cut(slices, &positions, |slice, at, out| {
+                if let Some(lesion) = &slice.lesion {
+                    augment::mask(&draw(at), lesion, side, out);
+                }
+            })
         });
         let labels = positions.iter().map(|position| i64::from(slices.rows[*position].label)).collect();
-        Self { positions, image, mask, labels, side: slices.side, channels: pixels.channels }
+        Self { positions, image, lung, lesion, labels, side, channels: pixels.channels }
     }
 
     /// Moves the batch to `device`.
     pub fn tensors(&self, device: Device) -> Tensors {
         let (n, side) = (self.labels.len() as i64, self.side as i64);
-        let shape = [n, 1, side, side];
-        let image = Tensor::from_slice(&self.image).view(shape).to_device(device);
-        let image = if self.channels == 1 { image } else { image.repeat([1, self.channels as i64, 1, 1]) };
+        let planes = |values: &[f32]| Tensor::from_slice(values).view([n, 1, side, side]).to_device(device);
+        let image = planes(&self.image);
         Tensors {
-            image: channels_last(&image),
-            mask: Tensor::from_slice(&self.mask).view(shape).to_device(device),
+            image: if self.channels == 1 { image } else { image.repeat([1, self.channels as i64, 1, 1]) },
+            lung: planes(&self.lung),
+            lesion: self.lesion.as_deref().map(planes),
             labels: Tensor::from_slice(&self.labels).to_device(device),
         }
     }
 }
 
-/// The same values with channels innermost in memory, the layout that libtorch's convolutions are fastest in.
-pub fn channels_last(x: &Tensor) -> Tensor {
-    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+/// One plane a slice: `fill` gets the slice, its position and side * side zeros.
+fn cut(slices: &Slices, positions: &[usize], fill: impl Fn(&Slice, usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let area = slices.side * slices.side;
+    let mut planes = vec![0.0; positions.len() * area];
+    let jobs = positions.par_iter().zip(planes.par_chunks_mut(area));
+    jobs.for_each(|(position, plane)| fill(&slices.rows[*position], *position, plane));
+    planes
 }
 
 /// The batches of one epoch: positions shuffled by (seed, epoch), the last batch smaller.

@@ -25,6 +25,8 @@ pub struct Slice {
     pub image: Vec<u8>,
     /// Lung mask: 1 where there is lung, else 0.
     pub lung: Vec<u8>,
+    /// Lesion mask: 1 where there is lesion, else 0; `None` where nobody knows.
+    pub lesion: Option<Vec<u8>>,
 }
 
 /// Slices of a study, sorted by id.
@@ -36,11 +38,11 @@ pub struct Slices {
     pub rows: Vec<Slice>,
 }
 
-/// Reads `slices.parquet`, all of it or the slices in `only`.
+/// Reads the slices of the patients that `wanted` says yes to.
 ///
 /// # Errors
 /// Not a slices file, or a slice whose image is not a square of the others' size.
-pub fn read_slices(path: &Path, only: Option<&BTreeSet<String>>) -> Result<Slices, Error> {
+pub fn read_slices(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Slices, Error> {
     let reader = TableReader::open(path, &schema::slices())?;
     let mut slices = Slices { side: 0, rows: Vec::new() };
     for batch in reader.batches(BATCH_ROWS)? {
@@ -50,7 +52,7 @@ pub fn read_slices(path: &Path, only: Option<&BTreeSet<String>>) -> Result<Slice
         let ids = text(&batch, column::SLICE_ID).zip(text(&batch, column::PATIENT_ID));
         let labels = numbers::<Int32Type>(&batch, column::LABEL);
         for (((ids, label), pixels), sides) in ids.zip(labels).zip(pixels).zip(sides) {
-            if only.is_some_and(|only| !only.contains(ids.0)) {
+            if !wanted(ids.1) {
                 continue;
             }
             let side = square(path, ids.0, sides, pixels, slices.side)?;
@@ -61,11 +63,33 @@ pub fn read_slices(path: &Path, only: Option<&BTreeSet<String>>) -> Result<Slice
                 label: label.unwrap_or_default(),
                 image: pixels.0.to_vec(),
                 lung: pixels.1.iter().map(|value| u8::from(*value != schema::mask_value::BACKGROUND)).collect(),
+                lesion: None,
             });
         }
     }
     slices.rows.sort_by(|a, b| a.slice_id.cmp(&b.slice_id));
     Ok(slices)
+}
+
+/// Gives the slices their lesion masks from `lesions.parquet`, where it has one.
+///
+/// # Errors
+/// Not a lesions file, or a mask that is not of its slice's size.
+pub fn read_lesions(path: &Path, slices: &mut Slices) -> Result<(), Error> {
+    let area = slices.side * slices.side;
+    for batch in TableReader::open(path, &schema::lesions())?.batches(BATCH_ROWS)? {
+        let batch = batch?;
+        for (slice_id, lesion) in text(&batch, column::SLICE_ID).zip(binary(&batch, column::LESION)) {
+            let found = slices.rows.binary_search_by(|slice| slice.slice_id.as_str().cmp(slice_id));
+            let Ok(index) = found else { continue };
+            if lesion.len() != area {
+                let problem = format!("{area} pixels, but {} bytes of lesion mask", lesion.len());
+                return Err(Error::Slice { path: path.to_owned(), slice_id: slice_id.to_owned(), problem });
+            }
+            slices.rows[index].lesion = Some(lesion.iter().map(|value| u8::from(*value != 0)).collect());
+        }
+    }
+    Ok(())
 }
 
 /// The side of a slice, after checking it against its pixels and the other slices.
@@ -97,6 +121,13 @@ pub struct Split {
     pub train: Vec<usize>,
     /// Slices held out.
     pub test: Vec<usize>,
+}
+
+impl Split {
+    /// The patients held out.
+    pub fn test_patients<'a>(&self, slices: &'a Slices) -> BTreeSet<&'a str> {
+        self.test.iter().map(|position| slices.rows[*position].patient_id.as_str()).collect()
+    }
 }
 
 /// The fold of each slice, from `folds.parquet`.

@@ -4,21 +4,25 @@
 //! follows it, [`stage`] the frame of one task. Reads `slices.parquet` and `folds.parquet`, writes a folder a run.
 
 pub mod abn;
+pub mod attention;
 pub mod augment;
 pub mod batch;
 pub mod checkpoint;
 pub mod data;
 pub mod device;
 mod error;
+pub mod fused;
 pub mod init;
 pub mod log;
 pub mod loss;
+pub mod memory;
 pub mod optimizer;
 pub mod predict;
 pub mod predict_command;
 pub mod run;
 pub mod schedule;
 pub mod stage;
+pub mod tensorboard;
 pub mod weights;
 
 pub use error::Error;

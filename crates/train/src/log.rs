@@ -1,9 +1,10 @@
 //! `log.csv`: a row an epoch. What depends on the clock is kept apart in `timing.json`, so that the log's bytes repeat.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::abn::Output;
+use crate::attention::{COLLAPSED_STD, Measures};
 use crate::loss::Terms;
 use crate::schedule::Weights;
 
@@ -36,8 +37,16 @@ pub struct Row {
     pub attention_mean: Option<f64>,
     /// Standard deviation within a map, mean over the slices; near 0 the attention has collapsed.
     pub attention_std: Option<f64>,
-    /// Share of the maps' mass inside the lung mask.
+    /// Share of the maps' mass inside the lung mask, mean over the slices that show lung.
     pub attention_in_lung: Option<f64>,
+    /// Share of it on lesions, mean over the slices that are known to show one.
+    pub attention_in_lesion: Option<f64>,
+    /// Share of the maps whose highest place is lung.
+    pub pointing_lung: Option<f64>,
+    /// Entropy of the maps, 0 (one cell) to 1 (the same everywhere).
+    pub attention_entropy: Option<f64>,
+    /// Share of the maps that are almost the same everywhere: standard deviation below 0.01. The alarm for a dead attention branch.
+    pub attention_collapsed: Option<f64>,
 }
 
 /// One epoch's wall-clock figures.
@@ -51,68 +60,104 @@ pub struct Timing {
     pub images_per_second: f64,
 }
 
-/// Sums over an epoch's batches, each weighted by its number of slices.
-#[derive(Debug, Default)]
+/// What is summed over an epoch's slices, in the order of [`Sums::totals`].
+#[derive(Clone, Copy)]
+enum Sum {
+    Slices,
+    Total,
+    Per,
+    Right,
+    Att,
+    Map,
+    Mean,
+    Std,
+    Entropy,
+    Collapsed,
+    InLung,
+    WithLung,
+    InLesion,
+    WithLesion,
+    Pointing,
+}
+
+const SUMS: usize = Sum::Pointing as usize + 1;
+
+/// Sums over an epoch's batches, each weighted by its number of slices. They stay on the device until the epoch's end, so that no step
+/// waits for them.
+#[derive(Debug)]
 pub struct Sums {
-    slices: f64,
-    total: f64,
-    att: f64,
-    per: f64,
-    map: f64,
-    right: f64,
-    attention_mean: f64,
-    attention_std: f64,
-    in_lung: f64,
-    mass: f64,
+    /// ([`SUMS`]) f64.
+    totals: Tensor,
     has_attention: bool,
 }
 
-fn scalar(tensor: &Tensor) -> f64 {
-    tensor.double_value(&[])
-}
-
 impl Sums {
-    /// Adds a batch whose total loss is `total`; `mask` is (N, 1, m, m).
-    pub fn add(&mut self, total: f64, terms: &Terms, output: &Output, labels: &Tensor, mask: &Tensor) {
+    /// Nothing yet.
+    pub fn new(device: Device) -> Self {
+        Self { totals: Tensor::zeros([SUMS as i64], (Kind::Double, device)), has_attention: false }
+    }
+
+    /// Adds a batch. `measures` are those of its attention maps.
+    pub fn add(&mut self, terms: &Terms, output: &Output, labels: &Tensor, measures: Option<&Measures>) {
         let n = labels.size()[0] as f64;
-        self.slices += n;
-        self.total += total * n;
-        self.per += scalar(&terms.per) * n;
-        let right = output.per_logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Int64);
-        self.right += scalar(&right);
-        if let (Some(attention), Some(att), Some(map_loss)) = (&output.attention, &terms.att, &terms.map) {
+        let zero = || self.totals.get(0).zeros_like();
+        let scaled = |x: &Tensor| x.detach().to_kind(Kind::Double) * n;
+        let sum = |x: &Tensor| x.to_kind(Kind::Double).sum(None::<Kind>);
+        let mut batch: Vec<Tensor> = (0..SUMS).map(|_| zero()).collect();
+        let mut set = |at: Sum, value: Tensor| batch[at as usize] = value;
+        set(Sum::Slices, zero() + n);
+        set(Sum::Total, scaled(&terms.total));
+        set(Sum::Per, scaled(&terms.per));
+        set(Sum::Right, sum(&output.per_logits.argmax(-1, false).eq_tensor(labels)));
+        if let (Some(att), Some(map), Some(measures)) = (&terms.att, &terms.map, measures) {
             self.has_attention = true;
-            self.att += scalar(att) * n;
-            self.map += scalar(map_loss) * n;
-            let map = attention.map.detach();
-            self.attention_mean += scalar(&map.mean(Kind::Float)) * n;
-            let within = map.flatten(1, -1).std_dim([1_i64].as_slice(), false, false);
-            self.attention_std += scalar(&within.sum(Kind::Float));
-            self.in_lung += scalar(&(&map * mask).sum(Kind::Double));
-            self.mass += scalar(&map.sum(Kind::Double));
+            let defined = |x: &Tensor| (x.nan_to_num(0.0, None, None).sum(None::<Kind>), sum(&x.isfinite()));
+            let (in_lung, with_lung) = defined(&measures.in_lung);
+            let (in_lesion, with_lesion) = defined(&measures.in_lesion);
+            set(Sum::Att, scaled(att));
+            set(Sum::Map, scaled(map));
+            set(Sum::Mean, sum(&measures.mean));
+            set(Sum::Std, sum(&measures.std));
+            set(Sum::Entropy, sum(&measures.entropy));
+            set(Sum::Collapsed, sum(&measures.std.lt(COLLAPSED_STD)));
+            set(Sum::InLung, in_lung);
+            set(Sum::WithLung, with_lung);
+            set(Sum::InLesion, in_lesion);
+            set(Sum::WithLesion, with_lesion);
+            set(Sum::Pointing, defined(&measures.pointing_lung).0);
         }
+        self.totals += Tensor::stack(&batch, 0);
     }
 
     /// The epoch's row.
-    pub fn row(&self, epoch: u32, alpha: Option<f64>, weights: Weights, lr: f64) -> Row {
-        let mean = |sum: f64| sum / self.slices;
-        let attention = |value: f64| self.has_attention.then_some(value);
-        Row {
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn row(&self, epoch: u32, alpha: Option<f64>, weights: Weights, lr: f64) -> Result<Row, tch::TchError> {
+        let totals = Vec::<f64>::try_from(self.totals.to_device(Device::Cpu))?;
+        let ratio = |sum: Sum, of: Sum| totals[sum as usize] / totals[of as usize];
+        let mean = |sum: Sum| ratio(sum, Sum::Slices);
+        let attention = |value: f64| (self.has_attention && value.is_finite()).then_some(value);
+        Ok(Row {
             epoch,
             alpha,
             w_att: weights.att,
             w_per: weights.per,
             w_map: weights.map,
             lr,
-            loss: mean(self.total),
-            loss_att: attention(mean(self.att)),
-            loss_per: mean(self.per),
-            loss_map: attention(mean(self.map)),
-            accuracy: mean(self.right),
-            attention_mean: attention(mean(self.attention_mean)),
-            attention_std: attention(mean(self.attention_std)),
-            attention_in_lung: attention(self.in_lung / self.mass),
-        }
+            loss: mean(Sum::Total),
+            loss_att: attention(mean(Sum::Att)),
+            loss_per: mean(Sum::Per),
+            loss_map: attention(mean(Sum::Map)),
+            accuracy: mean(Sum::Right),
+            attention_mean: attention(mean(Sum::Mean)),
+            attention_std: attention(mean(Sum::Std)),
+            attention_in_lung: attention(ratio(Sum::InLung, Sum::WithLung)),
+            attention_in_lesion: attention(ratio(Sum::InLesion, Sum::WithLesion)),
+            pointing_lung: attention(ratio(Sum::Pointing, Sum::WithLung)),
+            attention_entropy: attention(mean(Sum::Entropy)),
+            attention_collapsed: attention(mean(Sum::Collapsed)),
+        })
     }
 }
 

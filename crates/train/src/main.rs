@@ -28,9 +28,9 @@ enum Command {
 
 #[derive(Args)]
 struct PredictArgs {
-    /// Weights of a run; its config.yaml beside them is read
-    #[arg(long)]
-    weights: PathBuf,
+    /// Weights of a run; its config.yaml beside them is read. Given several times, the mean over the models is written
+    #[arg(long, required = true)]
+    weights: Vec<PathBuf>,
     /// The slices, slices.parquet
     #[arg(long)]
     slices: PathBuf,
@@ -60,6 +60,7 @@ fn run(cli: Cli) -> Result<(), Error> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    train::memory::keep();
     contract::interrupt::install();
     finish(run(cli))
 }

@@ -1,10 +1,13 @@
 //! SGD with momentum and AdamW, with PyTorch's update rules and a state that can be written down.
 //!
 //! libtorch's own optimisers hide their buffers from tch, and a run that resumes without them is another run. The rules are
-//! those of `torch.optim.SGD` (dampening 0) and `torch.optim.AdamW` (Loshchilov and Hutter, arXiv:1711.05101).
+//! those of `torch.optim.SGD` (dampening 0) and `torch.optim.AdamW` (Loshchilov and Hutter, arXiv:1711.05101): [`crate::fused`] on the
+//! CPU, tensor operations elsewhere.
 
 use contract::config::{self, Train};
 use tch::{Tensor, no_grad};
+
+use crate::fused::{self, Adamw, Sgd};
 
 /// A parameter's place in the state: `momentum` for SGD; `first` and `second` moment for AdamW.
 const MOMENTUM: &str = "momentum";
@@ -51,25 +54,23 @@ impl Optimizer {
         }
     }
 
-    /// Sets all gradients to zero.
-    pub fn zero_grad(&mut self) {
-        for slot in &mut self.parameters {
-            slot.value.zero_grad();
-        }
-    }
-
-    /// One update with learning rate `lr`. Parameters that took no part in the loss have no gradient and stay.
-    pub fn step(&mut self, lr: f64) {
+    /// One update with learning rate `lr` down the gradients of `loss`. Every parameter must take part in it.
+    ///
+    /// Gradients are handed over rather than accumulated in the parameters, which spares a pass over memory to clear them and one to add.
+    ///
+    /// # Errors
+    /// libtorch cannot differentiate.
+    pub fn descend(&mut self, loss: &Tensor, lr: f64) -> Result<(), tch::TchError> {
+        let values: Vec<&Tensor> = self.parameters.iter().map(|slot| &slot.value).collect();
+        let gradients = Tensor::f_run_backward(&[loss], &values, false, false)?;
         self.steps += 1;
-        let (rule, decay, steps) = (self.rule, self.weight_decay, self.steps);
         no_grad(|| {
-            for slot in self.parameters.iter_mut().filter(|slot| slot.value.grad().defined()) {
-                match rule {
-                    Rule::Sgd { momentum, nesterov } => slot.sgd(lr, momentum, nesterov, decay),
-                    Rule::Adamw { beta1, beta2, eps } => slot.adamw(lr, (beta1, beta2), eps, decay, steps),
-                }
+            // A gradient's memory goes back before the next update asks for more.
+            for (slot, gradient) in self.parameters.iter_mut().zip(gradients) {
+                slot.update(&gradient, self.rule, lr, self.weight_decay, self.steps);
             }
         });
+        Ok(())
     }
 
     /// The state by name (`<parameter>.<buffer>`), and the number of steps taken.
@@ -87,7 +88,8 @@ impl Optimizer {
         let names = self.buffer_names();
         self.steps = steps;
         for slot in &mut self.parameters {
-            slot.buffers = names.iter().filter_map(|name| take(&format!("{}.{name}", slot.name))).collect();
+            let taken = names.iter().filter_map(|name| take(&format!("{}.{name}", slot.name)));
+            slot.buffers = taken.map(|buffer| fused::ordered_as(&buffer, &slot.value)).collect();
         }
     }
 
@@ -100,46 +102,57 @@ impl Optimizer {
 }
 
 impl Slot {
-    /// Works in place, because the update is bound by memory: a temporary of all parameters costs as much as the sum itself.
-    fn sgd(&mut self, lr: f64, momentum: f64, nesterov: bool, decay: f64) {
-        let grad = self.value.grad();
-        let scalar = |value: f64| Tensor::from(value).to_kind(grad.kind()).to_device(grad.device());
-        if momentum == 0.0 {
-            let _ = self.value.g_mul_scalar_(1.0 - lr * decay).addcmul_(&grad, &scalar(-lr));
-            return;
-        }
-        match self.buffers.first_mut() {
-            // PyTorch starts the buffer with the first gradient itself.
-            None => self.buffers.push(grad.copy()),
-            Some(buffer) => {
-                let _ = buffer.g_mul_scalar_(momentum).g_add_(&grad);
+    fn update(&mut self, gradient: &Tensor, rule: Rule, lr: f64, decay: f64, step: i64) {
+        let in_memory = fused::is_possible(&self.value);
+        match rule {
+            Rule::Sgd { momentum, nesterov } => {
+                let rule = Sgd { lr, momentum, nesterov, decay };
+                let first = self.start(1);
+                let update = if in_memory { fused::sgd } else { sgd };
+                update(&self.value, gradient, &self.buffers[0], first, rule);
             }
-        }
-        let buffer = &mut self.buffers[0];
-        if decay != 0.0 {
-            let _ = buffer.addcmul_(&self.value, &scalar(decay));
-        }
-        if nesterov {
-            let decayed = &self.value * decay + &grad;
-            let _ = self.value.addcmul_(&(decayed + &*buffer * momentum), &scalar(-lr));
-        } else {
-            let _ = self.value.addcmul_(buffer, &scalar(-lr));
+            Rule::Adamw { beta1, beta2, eps } => {
+                let rule = Adamw { lr, beta1, beta2, eps, decay, step };
+                self.start(2);
+                let update = if in_memory { fused::adamw } else { adamw };
+                update(&self.value, gradient, [&self.buffers[0], &self.buffers[1]], rule);
+            }
         }
     }
 
-    fn adamw(&mut self, lr: f64, (beta1, beta2): (f64, f64), eps: f64, decay: f64, steps: i64) {
-        let grad = self.value.grad();
-        if self.buffers.is_empty() {
-            self.buffers = vec![grad.zeros_like(), grad.zeros_like()];
+    /// Makes `count` buffers of zeros where there are none. Returns whether there were none.
+    fn start(&mut self, count: usize) -> bool {
+        let first = self.buffers.is_empty();
+        if first {
+            self.buffers = (0..count).map(|_| self.value.detach().zeros_like()).collect();
         }
-        let _ = self.value.g_mul_scalar_(1.0 - lr * decay);
-        let _ = self.buffers[0].lerp_(&grad, 1.0 - beta1);
-        let _ = self.buffers[1].g_mul_scalar_(beta2).g_add_(&(&grad * &grad * (1.0 - beta2)));
-        let correction1 = 1.0 - beta1.powi(i32::try_from(steps).unwrap_or(i32::MAX));
-        let correction2 = 1.0 - beta2.powi(i32::try_from(steps).unwrap_or(i32::MAX));
-        let denominator = self.buffers[1].sqrt() / correction2.sqrt() + eps;
-        let _ = self.value.g_sub_(&(&self.buffers[0] / denominator * (lr / correction1)));
+        first
     }
+}
+
+/// [`fused::sgd`] as tensor operations, for any device.
+fn sgd(value: &Tensor, gradient: &Tensor, buffer: &Tensor, first: bool, rule: Sgd) {
+    let (mut value, mut buffer) = (value.shallow_clone(), buffer.shallow_clone());
+    let decayed = gradient + &value * rule.decay;
+    let _ = if first {
+        buffer.copy_(&decayed)
+    } else {
+        let _ = buffer.g_mul_scalar_(rule.momentum).g_add_(&decayed);
+    };
+    let way = if rule.nesterov { &decayed + &buffer * rule.momentum } else { buffer };
+    let _ = value.g_sub_(&(way * rule.lr));
+}
+
+/// [`fused::adamw`] as tensor operations, for any device.
+fn adamw(value: &Tensor, gradient: &Tensor, moments: [&Tensor; 2], rule: Adamw) {
+    let [mut first, mut second] = moments.map(Tensor::shallow_clone);
+    let mut value = value.shallow_clone();
+    let (correction1, correction2) = rule.corrections();
+    let _ = value.g_mul_scalar_(1.0 - rule.lr * rule.decay);
+    let _ = first.lerp_(gradient, 1.0 - rule.beta1);
+    let _ = second.g_mul_scalar_(rule.beta2).g_add_(&(gradient * gradient * (1.0 - rule.beta2)));
+    let denominator = second.sqrt() / correction2.sqrt() + rule.eps;
+    let _ = value.g_sub_(&(first / denominator * (rule.lr / correction1)));
 }
 
 #[cfg(test)]
@@ -152,9 +165,7 @@ mod tests {
         let slot = Slot { name: "w".to_owned(), value: value.shallow_clone(), buffers: Vec::new() };
         let mut optimizer = Optimizer { rule, weight_decay, parameters: vec![slot], steps: 0 };
         for _ in 0..steps {
-            optimizer.zero_grad();
-            (&value * &value / 2.0).sum(tch::Kind::Double).backward();
-            optimizer.step(lr);
+            optimizer.descend(&(&value * &value / 2.0).sum(tch::Kind::Double), lr).unwrap();
         }
         value.double_value(&[0])
     }
@@ -188,5 +199,28 @@ mod tests {
         let (m, v) = (0.9 * 0.1 + 0.1 * w1, 0.999 * 0.001 + 0.001 * w1 * w1);
         let expected = w1 - 0.1 * (m / (1.0 - 0.81)) / ((v / (1.0 - 0.998_001_f64)).sqrt() + 1e-8);
         assert_close(descend(Rule::Adamw { beta1: 0.9, beta2: 0.999, eps: 1e-8 }, 0.0, 0.1, 2), expected);
+    }
+
+    /// The rules over memory and as tensor operations give the same weights, in either memory layout, f32 within rounding.
+    #[test]
+    fn both_ways_of_updating_agree() {
+        let random = |seed: i64| {
+            tch::manual_seed(seed);
+            Tensor::randn([8, 4, 3, 3], (tch::Kind::Float, tch::Device::Cpu))
+        };
+        let turned = |x: &Tensor| x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        let sgd_rule = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, decay: 0.01 };
+        let adamw_rule = Adamw { lr: 0.1, beta1: 0.9, beta2: 0.99, eps: 1e-8, decay: 0.01, step: 3 };
+        for layout in [Tensor::shallow_clone, turned] {
+            let [a, b] = [0, 0].map(|seed| layout(&random(seed)));
+            let [ma, mb] = [1, 1].map(|seed| layout(&random(seed)));
+            fused::sgd(&a, &random(2), &ma, false, sgd_rule);
+            sgd(&b, &random(2), &mb, false, sgd_rule);
+            assert!(a.allclose(&b, 1e-5, 1e-6, false) && ma.allclose(&mb, 1e-5, 1e-6, false));
+            let [va, vb] = [3, 3].map(|seed| layout(&random(seed).square()));
+            fused::adamw(&a, &random(4), [&ma, &va], adamw_rule);
+            adamw(&b, &random(4), [&mb, &vb], adamw_rule);
+            assert!(a.allclose(&b, 1e-5, 1e-5, false) && va.allclose(&vb, 1e-5, 1e-6, false));
+        }
     }
 }

@@ -1,5 +1,7 @@
-//! Prediction: softmax of both branches and the attention map of each slice, into `predictions.parquet`.
+//! Prediction: softmax of both branches and the attention map of each slice, into `predictions.parquet`; what was measured on the maps,
+//! into `attention.parquet`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,16 +9,15 @@ use arrow::array::{ArrayRef, Float32Array, Int32Array, Int64Array, ListBuilder, 
 use arrow::datatypes::Float32Type;
 use contract::interrupt;
 use contract::progress::Progress;
-use contract::schema;
+use contract::schema::{self, column};
 use contract::table::TableWriter;
 use tch::{Kind, Tensor};
 
 use crate::Error;
-use crate::abn::map_side;
+use crate::attention::{self, Curves};
 use crate::augment::Draw;
-use crate::batch::{Batch, Pixels};
+use crate::batch::{self, Batch, Pixels};
 use crate::data::Slices;
-use crate::loss;
 use crate::run::Model;
 
 /// Slices of one forward pass. Fixed, because another number would change the last digits.
@@ -40,31 +41,55 @@ pub struct AttentionPart {
     pub prob: Vec<f32>,
     /// Map, row-major, (m, m).
     pub map: Vec<f32>,
-    /// Share of the map's mass inside the mask; none where the map has no mass.
-    pub in_lung: Option<f32>,
+    /// What was measured on the map, by its column; absent where undefined.
+    pub measured: BTreeMap<&'static str, f32>,
 }
 
-/// Predicts the slices at `positions`, in that order, without augmentation.
+/// What to predict.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// The slices.
+    pub slices: &'a Slices,
+    /// Positions in them, in the order of the answers.
+    pub positions: &'a [usize],
+    /// How pixels become numbers.
+    pub pixels: Pixels,
+    /// How many of the slices get deletion and insertion curves, evenly spaced.
+    pub curves: usize,
+    /// Name for the progress.
+    pub id: &'a str,
+}
+
+impl Question<'_> {
+    /// Whether the `index`-th slice gets curves.
+    fn has_curves(&self, index: usize) -> bool {
+        let (all, some) = (self.positions.len(), self.curves);
+        // True `some` times for the indices 0..all.
+        some >= all || (index + 1) * some / all > index * some / all
+    }
+}
+
+/// Predicts without augmentation. The network's batch norms are folded first, see [`crate::abn::Network::fold`].
 ///
 /// # Errors
 /// An interrupt.
-pub fn predict(
-    model: &Model,
-    slices: &Slices,
-    positions: &[usize],
-    pixels: Pixels,
-    id: &str,
-) -> Result<Vec<Prediction>, Error> {
+pub fn predict(model: &mut Model, question: Question) -> Result<Vec<Prediction>, Error> {
+    let Question { slices, positions, pixels, id, .. } = question;
+    model.network.fold();
+    let model = &*model;
     let progress = Progress::new(&format!("{id}: prediction"), "images", positions.len() as u64);
+    let batches = positions.chunks(BATCH).map(<[usize]>::to_vec).collect();
     let mut all = Vec::with_capacity(positions.len());
-    for chunk in positions.chunks(BATCH) {
-        if interrupt::requested() {
-            return Err(Error::Interrupted);
+    std::thread::scope(|scope| {
+        for batch in batch::prefetch(scope, slices, batches, pixels, |_| Draw::IDENTITY).iter() {
+            if interrupt::requested() {
+                return Err(Error::Interrupted);
+            }
+            tch::no_grad(|| predict_batch(model, &batch, question, &mut all))?;
+            progress.advance(batch.positions.len() as u64);
         }
-        let batch = Batch::new(slices, chunk.to_vec(), pixels, |_| Draw::IDENTITY);
-        all.extend(tch::no_grad(|| predict_batch(model, &batch, slices.side))?);
-        progress.advance(chunk.len() as u64);
-    }
+        Ok(())
+    })?;
     progress.finish();
     Ok(all)
 }
@@ -74,29 +99,72 @@ fn rows(tensor: &Tensor) -> Result<Vec<Vec<f32>>, Error> {
     Ok(Vec::<Vec<f32>>::try_from(&flat)?)
 }
 
-fn predict_batch(model: &Model, batch: &Batch, side: usize) -> Result<Vec<Prediction>, Error> {
+fn predict_batch(model: &Model, batch: &Batch, question: Question, all: &mut Vec<Prediction>) -> Result<(), Error> {
     let tensors = batch.tensors(model.device);
     let output = model.network.forward(&tensors.image, false);
     let prob = rows(&output.per_logits.softmax(-1, Kind::Float))?;
-    let mut parts: Vec<Option<AttentionPart>> = vec![None; prob.len()];
-    if let Some(attention) = &output.attention {
-        let probs = rows(&attention.logits.softmax(-1, Kind::Float))?;
-        let maps = rows(&attention.map)?;
-        let masks = rows(&loss::mask_to_map(&tensors.mask, map_side(side as i64)))?;
-        for (part, ((prob, map), mask)) in parts.iter_mut().zip(probs.into_iter().zip(maps).zip(masks)) {
-            let in_lung = in_lung(&map, &mask);
-            *part = Some(AttentionPart { prob, map, in_lung });
-        }
+    let start = all.len();
+    let joined = batch.positions.iter().zip(prob);
+    all.extend(joined.map(|(position, prob)| Prediction { position: *position, prob, attention: None }));
+    let Some(attention) = &output.attention else { return Ok(()) };
+    let probs = rows(&attention.logits.softmax(-1, Kind::Float))?;
+    let maps = rows(&attention.map)?;
+    let measures = attention::measure(&attention.map, &tensors.lung, tensors.lesion.as_ref());
+    let mut columns = Vec::new();
+    for (name, values) in measures.columns() {
+        columns.push((name, Vec::<f64>::try_from(values.to_device(tch::Device::Cpu))?));
     }
-    let joined = batch.positions.iter().zip(prob).zip(parts);
-    Ok(joined.map(|((position, prob), attention)| Prediction { position: *position, prob, attention }).collect())
+    for (index, (prob, map)) in probs.into_iter().zip(maps).enumerate() {
+        let defined = columns.iter().filter(|(_, values)| values[index].is_finite());
+        let mut measured: BTreeMap<_, _> = defined.map(|(name, values)| (*name, values[index] as f32)).collect();
+        if question.has_curves(start + index) {
+            let at = index as i64;
+            let classify = |x: &Tensor| model.network.forward(x, false).per_logits.softmax(-1, Kind::Double);
+            let (image, map) = (tensors.image.narrow(0, at, 1), attention.map.narrow(0, at, 1));
+            let Curves { deletion_auc, insertion_auc } = attention::curves(classify, &image, &map)?;
+            measured.extend([(column::DELETION_AUC, deletion_auc), (column::INSERTION_AUC, insertion_auc)]);
+        }
+        all[start + index].attention = Some(AttentionPart { prob, map, measured });
+    }
+    Ok(())
 }
 
-/// Share of the map's mass inside the mask (values in 0..1), in f64 for a stable sum.
-fn in_lung(map: &[f32], mask: &[f32]) -> Option<f32> {
-    let mass: f64 = map.iter().map(|value| f64::from(*value)).sum();
-    let inside: f64 = map.iter().zip(mask).map(|(value, lung)| f64::from(*value) * f64::from(*lung)).sum();
-    (mass > 0.0).then(|| (inside / mass) as f32)
+/// The mean of several models' predictions of the same slices, in the same order: softmax values and maps cell by cell. Of what
+/// was measured on single maps only the share in the lung is kept, as its mean.
+pub fn mean(models: &[Vec<Prediction>]) -> Vec<Prediction> {
+    let Some(first) = models.first() else { return Vec::new() };
+    let of = |index: usize| -> Prediction {
+        let each: Vec<&Prediction> = models.iter().map(|model| &model[index]).collect();
+        let parts: Option<Vec<&AttentionPart>> = each.iter().map(|prediction| prediction.attention.as_ref()).collect();
+        let attention = parts.map(|parts| {
+            let lung = column::ATTENTION_IN_LUNG;
+            let shares: Option<Vec<[f32; 1]>> =
+                parts.iter().map(|part| part.measured.get(lung).map(|v| [*v])).collect();
+            AttentionPart {
+                prob: mean_of(parts.iter().map(|part| part.prob.as_slice())),
+                map: mean_of(parts.iter().map(|part| part.map.as_slice())),
+                measured: shares
+                    .map(|all| (lung, mean_of(all.iter().map(<[f32; 1]>::as_slice))[0]))
+                    .into_iter()
+                    .collect(),
+            }
+        });
+        let prob = mean_of(each.iter().map(|prediction| prediction.prob.as_slice()));
+        Prediction { position: first[index].position, prob, attention }
+    };
+    (0..first.len()).map(of).collect()
+}
+
+/// Mean of vectors of one length, summed in f64.
+fn mean_of<'a>(vectors: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
+    let mut sums: Vec<f64> = Vec::new();
+    let mut count = 0.0;
+    for vector in vectors {
+        sums.resize(vector.len(), 0.0);
+        sums.iter_mut().zip(vector).for_each(|(sum, value)| *sum += f64::from(*value));
+        count += 1.0;
+    }
+    sums.iter().map(|sum| (sum / count) as f32).collect()
 }
 
 /// Which run the predictions belong to.
@@ -104,10 +172,21 @@ fn in_lung(map: &[f32], mask: &[f32]) -> Option<f32> {
 pub struct Origin {
     /// Method's name.
     pub method: String,
-    /// Held-out fold.
+    /// Held-out fold; -1 for a mean over several.
     pub fold: i32,
-    /// Seed.
+    /// Seed; -1 for a mean over several.
     pub seed: i64,
+}
+
+/// Predictions by ascending slice id, the order of every file.
+fn sorted<'a>(slices: &Slices, predictions: &'a [Prediction]) -> Vec<&'a Prediction> {
+    let mut sorted: Vec<&Prediction> = predictions.iter().collect();
+    sorted.sort_by_key(|prediction| &slices.rows[prediction.position].slice_id);
+    sorted
+}
+
+fn text(values: Vec<&str>) -> ArrayRef {
+    Arc::new(StringArray::from(values))
 }
 
 /// Writes `predictions.parquet`, sorted by slice.
@@ -115,15 +194,12 @@ pub struct Origin {
 /// # Errors
 /// The file cannot be written.
 pub fn write(path: &Path, slices: &Slices, predictions: &[Prediction], origin: &Origin) -> Result<(), Error> {
-    let mut sorted: Vec<&Prediction> = predictions.iter().collect();
-    sorted.sort_by_key(|prediction| &slices.rows[prediction.position].slice_id);
+    let sorted = sorted(slices, predictions);
     let row = |prediction: &&Prediction| &slices.rows[prediction.position];
     let count = sorted.len();
-    let text = |values: Vec<&str>| Arc::new(StringArray::from(values)) as ArrayRef;
     let part = |pick: fn(&AttentionPart) -> &[f32]| {
         float_lists(sorted.iter().map(|prediction| prediction.attention.as_ref().map(pick)))
     };
-    let in_lung = sorted.iter().map(|prediction| prediction.attention.as_ref().and_then(|part| part.in_lung));
     let columns: Vec<ArrayRef> = vec![
         text(sorted.iter().map(|p| row(p).slice_id.as_str()).collect()),
         text(sorted.iter().map(|p| row(p).patient_id.as_str()).collect()),
@@ -134,11 +210,33 @@ pub fn write(path: &Path, slices: &Slices, predictions: &[Prediction], origin: &
         float_lists(sorted.iter().map(|prediction| Some(prediction.prob.as_slice()))),
         part(|part| &part.prob),
         part(|part| &part.map),
-        Arc::new(in_lung.collect::<Float32Array>()),
+        measured(&sorted, column::ATTENTION_IN_LUNG),
     ];
-    let schema = schema::predictions();
-    let mut writer = TableWriter::create(path, Arc::clone(&schema), &[])?;
-    writer.write(&schema, columns)?;
+    write_table(path, &schema::predictions(), columns)
+}
+
+/// Writes `attention.parquet`: what was measured on the maps, sorted by slice; no rows for a network without attention.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_attention(path: &Path, slices: &Slices, predictions: &[Prediction]) -> Result<(), Error> {
+    let mut sorted = sorted(slices, predictions);
+    sorted.retain(|prediction| prediction.attention.is_some());
+    let schema = schema::attention();
+    let ids = sorted.iter().map(|prediction| slices.rows[prediction.position].slice_id.as_str()).collect();
+    let mut columns = vec![text(ids)];
+    columns.extend(schema.fields().iter().skip(1).map(|field| measured(&sorted, field.name())));
+    write_table(path, &schema, columns)
+}
+
+fn measured(sorted: &[&Prediction], name: &str) -> ArrayRef {
+    let value = |prediction: &&Prediction| prediction.attention.as_ref()?.measured.get(name).copied();
+    Arc::new(sorted.iter().map(value).collect::<Float32Array>())
+}
+
+fn write_table(path: &Path, schema: &arrow::datatypes::SchemaRef, columns: Vec<ArrayRef>) -> Result<(), Error> {
+    let mut writer = TableWriter::create(path, Arc::clone(schema), &[])?;
+    writer.write(schema, columns)?;
     Ok(writer.commit()?)
 }
 

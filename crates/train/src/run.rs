@@ -10,14 +10,15 @@ use contract::progress::Progress;
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::Error;
-use crate::abn::{Architecture, Network, map_side};
+use crate::abn::{Architecture, Compute, Network, map_side};
+use crate::attention;
 use crate::augment::Draw;
-use crate::batch::{self, Batch, Pixels, channels_last};
+use crate::batch::{self, Batch, Pixels};
 use crate::checkpoint::{self, Position};
 use crate::data::{Slices, Split};
 use crate::log::{Row, Sums, Timing};
 use crate::optimizer::Optimizer;
-use crate::{init, loss, schedule, weights};
+use crate::{init, loss, schedule};
 
 /// A network with its tensors by name.
 pub struct Model {
@@ -32,23 +33,11 @@ pub struct Model {
 
 impl Model {
     /// Builds a network whose tensors are not yet meaningful: draw or load them.
-    pub fn new(architecture: Architecture, channels: i64, classes: i64, device: Device) -> Self {
+    pub fn new(architecture: Architecture, channels: i64, classes: i64, compute: Compute, device: Device) -> Self {
         let store = nn::VarStore::new(device);
-        let network = Network::new(&store.root(), architecture, channels, classes);
+        let network = Network::new(&store.root(), architecture, channels, classes, compute);
         let named: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
-        let mut model = Self { network, tensors: named.into_iter().collect(), device, store };
-        model.lay_out();
-        model
-    }
-
-    /// Convolution weights in the layout of the input, which spares libtorch a reordering at every step.
-    fn lay_out(&mut self) {
-        tch::no_grad(|| {
-            for (_, tensor) in self.tensors.iter_mut().filter(|(_, tensor)| tensor.dim() == 4) {
-                let laid_out = channels_last(tensor);
-                tensor.set_data(&laid_out);
-            }
-        });
+        Self { network, tensors: named.into_iter().collect(), device, store }
     }
 
     /// The trainable tensors, sorted by name.
@@ -67,6 +56,18 @@ impl Model {
 /// The network that a loss needs.
 pub fn architecture(loss: Loss) -> Architecture {
     if loss == Loss::Resnet18 { Architecture::ResNet18 } else { Architecture::Abn }
+}
+
+/// Steps between two looks at the loss on a GPU.
+const LOOK_EVERY: usize = 20;
+
+/// What one update works with.
+struct Step<'a> {
+    model: &'a Model,
+    batch: &'a Batch,
+    loss_weights: schedule::Weights,
+    class_weights: Option<&'a Tensor>,
+    lr: f64,
 }
 
 /// What a run works on.
@@ -136,10 +137,10 @@ impl Run<'_> {
     fn initial_model(&self) -> Result<Model, Error> {
         let train = &self.method.train;
         let channels = i64::from(train.channels);
-        let model = Model::new(architecture(train.loss), channels, self.classes as i64, self.device);
-        match &train.init {
-            None => init::draw(&model.tensors, self.seed),
-            Some(path) => weights::load_into(&model.tensors, &weights::read(path)?, path)?,
+        let compute = Compute { side: self.slices.side as i64, precision: train.precision };
+        let model = Model::new(architecture(train.loss), channels, self.classes as i64, compute, self.device);
+        if let Some(told) = init::start(&model.tensors, self.seed, train.init.as_deref())? {
+            eprintln!("{}: {told}", self.id);
         }
         Ok(model)
     }
@@ -150,7 +151,7 @@ impl Run<'_> {
         let (count, loss_weights) = (batches.len(), schedule::weights(train, epoch));
         let class_weights = self.class_weights();
         let draw = |slice: usize| Draw::new(train, self.seed, epoch, slice);
-        let mut sums = Sums::default();
+        let mut sums = Sums::new(model.device);
         let mut lr = train.lr;
         std::thread::scope(|scope| {
             let receiver = batch::prefetch(scope, self.slices, batches, Pixels::new(train), draw);
@@ -159,44 +160,39 @@ impl Run<'_> {
                     return Err(Error::Interrupted);
                 }
                 lr = schedule::learning_rate(train, epoch, index, count);
-                let value = self.step(model, optimizer, &batch, loss_weights, class_weights.as_ref(), lr, &mut sums);
-                if !value.is_finite() {
-                    let method = self.method.name.clone();
-                    return Err(Error::NonFinite { value, epoch: epoch + 1, batch: index + 1, method });
+                let step = Step { model, batch: &batch, loss_weights, class_weights: class_weights.as_ref(), lr };
+                let loss = self.step(step, optimizer, &mut sums)?;
+                // On a GPU asking for the loss waits for the step; now and then is enough there.
+                if model.device == Device::Cpu || index % LOOK_EVERY == 0 || index + 1 == count {
+                    let value = loss.double_value(&[]);
+                    if !value.is_finite() {
+                        let method = self.method.name.clone();
+                        return Err(Error::NonFinite { value, epoch: epoch + 1, batch: index + 1, method });
+                    }
+                    progress.message(format!("epoch {}/{} loss {value:.4}", epoch + 1, train.epochs));
                 }
-                progress.message(format!("epoch {}/{} loss {value:.4}", epoch + 1, train.epochs));
                 progress.advance(batch.positions.len() as u64);
             }
             Ok(())
         })?;
-        Ok(sums.row(epoch + 1, schedule::alpha(train, epoch), loss_weights, lr))
+        Ok(sums.row(epoch + 1, schedule::alpha(train, epoch), loss_weights, lr)?)
     }
 
-    /// One update. Returns the loss; one that is not finite changes nothing.
-    #[allow(clippy::too_many_arguments, reason = "the state of one step, used once")]
-    fn step(
-        &self,
-        model: &Model,
-        optimizer: &mut Optimizer,
-        batch: &Batch,
-        loss_weights: schedule::Weights,
-        class_weights: Option<&Tensor>,
-        lr: f64,
-        sums: &mut Sums,
-    ) -> f64 {
+    /// One update. Returns the loss before it.
+    fn step(&self, step: Step, optimizer: &mut Optimizer, sums: &mut Sums) -> Result<Tensor, Error> {
+        let Step { model, batch, loss_weights, class_weights, lr } = step;
         let tensors = batch.tensors(model.device);
-        let mask = loss::mask_to_map(&tensors.mask, map_side(self.slices.side as i64));
+        let target = loss::mask_to_map(&tensors.lung, map_side(self.slices.side as i64));
         let output = model.network.forward(&tensors.image, true);
         let kind = self.method.train.map_loss;
-        let terms = loss::terms(&output, &tensors.labels, &mask, loss_weights, kind, class_weights);
-        let value = terms.total.double_value(&[]);
-        if value.is_finite() {
-            optimizer.zero_grad();
-            terms.total.backward();
-            optimizer.step(lr);
-            tch::no_grad(|| sums.add(value, &terms, &output, &tensors.labels, &mask));
-        }
-        value
+        let terms = loss::terms(&output, &tensors.labels, &target, loss_weights, kind, class_weights);
+        optimizer.descend(&terms.total, lr)?;
+        tch::no_grad(|| {
+            let map = output.attention.as_ref().map(|attention| &attention.map);
+            let measures = map.map(|map| attention::measure(map, &tensors.lung, tensors.lesion.as_ref()));
+            sums.add(&terms, &output, &tensors.labels, measures.as_ref());
+        });
+        Ok(terms.total.detach())
     }
 
     /// Weights (K) of the classes: inverse frequency among the training slices, mean 1 over them.

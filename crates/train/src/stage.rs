@@ -1,19 +1,23 @@
 //! The frame of one training task: inputs in, a run folder out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use contract::atomic::{self, Folder};
 use contract::cli::{self, Start};
 use contract::config::{self, Config, Method};
-use contract::layout::{CHECKPOINT, CONFIG, LOG, Layout, PREDICTIONS, TIMING, WEIGHTS};
+use contract::layout::{
+    ATTENTION, CHECKPOINT, CONFIG, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, TENSORBOARD, TIMING, WEIGHTS,
+};
 use contract::plan::{self, Task};
 use contract::{hash, interrupt};
 
 use crate::batch::Pixels;
-use crate::data::{self, Slices};
-use crate::predict::{self, Origin};
+use crate::data::{self, Slices, Split};
+use crate::log::Timing;
+use crate::predict::{self, Origin, Question};
 use crate::run::{Run, Trained};
-use crate::{Error, device, log, weights};
+use crate::{Error, device, log, tensorboard, weights};
 
 /// Which runs of a study: all, or those that match.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -50,9 +54,9 @@ pub fn run(config: &Config, selection: &Selection, force: bool) -> Result<(), Er
         let (fold, path) = (selection.fold.unwrap_or_default(), Layout::new(config).folds_table());
         return Err(Error::NoSuchFold { fold, path, found });
     }
-    let mut slices = None;
+    let mut inputs = None;
     for (method, fold, seed) in runs {
-        one(config, &method, fold, seed, force, &mut slices)?;
+        one(config, &method, fold, seed, force, &mut inputs)?;
         if interrupt::requested() {
             return Err(Error::Interrupted);
         }
@@ -60,23 +64,40 @@ pub fn run(config: &Config, selection: &Selection, force: bool) -> Result<(), Er
     Ok(())
 }
 
-/// One run. `slices` keeps what was read for the next one.
+/// What the runs of a study read, kept from one to the next.
+struct Inputs {
+    slices: Slices,
+    /// The second set of CT, if there is one.
+    reversed: Option<Slices>,
+}
+
+impl Inputs {
+    fn read(config: &Config) -> Result<Self, Error> {
+        let layout = Layout::new(config);
+        let mut slices = data::read_slices(&layout.slices(), |_| true)?;
+        data::read_lesions(&layout.lesions(), &mut slices)?;
+        let second = config.reversed().map(|set| data::read_slices(&Layout::new(&set).slices(), |_| true));
+        Ok(Self { slices, reversed: second.transpose()? })
+    }
+}
+
+/// One run.
 fn one(
     config: &Config,
     name: &str,
     fold: usize,
     seed: u64,
     force: bool,
-    slices: &mut Option<Slices>,
+    inputs: &mut Option<Inputs>,
 ) -> Result<(), Error> {
     let Some(method) = config.method(name) else { return Ok(()) };
     let task = plan::train(config, name, fold, seed);
     let started = cli::run_task(&task, force, Start::Resume, |folder| {
-        let slices = match slices {
+        let inputs = match inputs {
             Some(read) => read,
-            None => slices.insert(data::read_slices(&Layout::new(config).slices(), None)?),
+            None => inputs.insert(Inputs::read(config)?),
         };
-        work(config, &task, method, fold, seed, slices, folder)
+        Work { config, task: &task, method, fold, seed, inputs, folder }.run()
     })?;
     if started {
         println!("{}: done, {}", task.id, task.output.display());
@@ -84,42 +105,83 @@ fn one(
     Ok(())
 }
 
-fn work(
-    config: &Config,
-    task: &Task,
-    method: &Method,
+/// One run and where it goes.
+struct Work<'a> {
+    config: &'a Config,
+    task: &'a Task,
+    method: &'a Method,
     fold: usize,
     seed: u64,
-    slices: &Slices,
-    folder: &Folder,
-) -> Result<BTreeMap<String, String>, Error> {
-    let layout = Layout::new(config);
-    let device = device::open(&method.train.device, method.train.threads)?;
-    let split = data::split(slices, &layout.slices(), &layout.folds_table(), fold)?;
-    let checkpoint = folder.path().join(CHECKPOINT);
-    let run = Run {
-        id: &task.id,
-        task: identity(task)?,
-        method,
-        seed,
-        classes: config.classes.len(),
-        slices,
-        split: &split,
-        device,
-        checkpoint: &checkpoint,
-    };
-    let trained = run.train()?;
-    let pixels = Pixels::new(&method.train);
-    let predictions = predict::predict(&trained.model, slices, &split.test, pixels, &task.id)?;
-    let origin = Origin {
-        method: method.name.clone(),
-        fold: i32::try_from(fold).unwrap_or(i32::MAX),
-        seed: i64::try_from(seed).unwrap_or(i64::MAX),
-    };
-    predict::write(&folder.path().join(PREDICTIONS), slices, &predictions, &origin)?;
-    write_run(folder, task, &trained)?;
-    std::fs::remove_file(&checkpoint).map_err(Error::at(&checkpoint))?;
-    Ok(device::environment(device))
+    inputs: &'a Inputs,
+    folder: &'a Folder,
+}
+
+impl Work<'_> {
+    fn run(&self) -> Result<BTreeMap<String, String>, Error> {
+        let layout = Layout::new(self.config);
+        let device = device::open(&self.method.train.device, self.method.train.threads)?;
+        // As many threads for augmentation and updates as for the network. The first run of a process decides; later ones have the same.
+        let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        let split = data::split(&self.inputs.slices, &layout.slices(), &layout.folds_table(), self.fold)?;
+        let checkpoint = self.folder.path().join(CHECKPOINT);
+        let run = Run {
+            id: &self.task.id,
+            task: identity(self.task)?,
+            method: self.method,
+            seed: self.seed,
+            classes: self.config.classes.len(),
+            slices: &self.inputs.slices,
+            split: &split,
+            device,
+            checkpoint: &checkpoint,
+        };
+        let mut trained = run.train()?;
+        self.alarm(&trained);
+        write_run(self.folder, self.task, &trained)?;
+        self.predict(&mut trained, &split)?;
+        std::fs::remove_file(&checkpoint).map_err(Error::at(&checkpoint))?;
+        Ok(device::environment(device))
+    }
+
+    /// Tells of a dead attention branch.
+    fn alarm(&self, trained: &Trained) {
+        let collapsed = trained.log.last().and_then(|row| row.attention_collapsed);
+        if let Some(share) = collapsed.filter(|share| *share > 0.5) {
+            eprintln!(
+                "{}: attention has collapsed: {:.0} % of the maps are almost the same everywhere in the last epoch; see \
+                 attention_std in {LOG}, and train longer, or with more weight on the map",
+                self.task.id,
+                100.0 * share
+            );
+        }
+    }
+
+    fn predict(&self, trained: &mut Trained, split: &Split) -> Result<(), Error> {
+        let origin = Origin {
+            method: self.method.name.clone(),
+            fold: i32::try_from(self.fold).unwrap_or(i32::MAX),
+            seed: i64::try_from(self.seed).unwrap_or(i64::MAX),
+        };
+        let file = |name: &str| self.folder.path().join(name);
+        let (slices, pixels) = (&self.inputs.slices, Pixels::new(&self.method.train));
+        let curves = self.method.train.curve_slices as usize;
+        let question = Question { slices, positions: &split.test, pixels, curves, id: &self.task.id };
+        let predictions = predict::predict(&mut trained.model, question)?;
+        predict::write(&file(PREDICTIONS), slices, &predictions, &origin)?;
+        predict::write_attention(&file(ATTENTION), slices, &predictions)?;
+        let Some(reversed) = &self.inputs.reversed else { return Ok(()) };
+        let positions = of_patients(reversed, &split.test_patients(slices));
+        let question = Question { slices: reversed, positions: &positions, curves: 0, ..question };
+        let predictions = predict::predict(&mut trained.model, question)?;
+        predict::write(&file(PREDICTIONS_REVERSED), reversed, &predictions, &origin)
+    }
+}
+
+/// Positions of the slices of some patients.
+fn of_patients(slices: &Slices, patients: &BTreeSet<&str>) -> Vec<usize> {
+    let theirs = |position: &usize| patients.contains(slices.rows[*position].patient_id.as_str());
+    (0..slices.rows.len()).filter(theirs).collect()
 }
 
 /// Hash of what a checkpoint must have in common with the run that goes on from it.
@@ -139,8 +201,16 @@ fn write_run(folder: &Folder, task: &Task, trained: &Trained) -> Result<(), Erro
     let timing = serde_json::to_vec_pretty(&trained.timing).map_err(std::io::Error::other);
     let timing = timing.map_err(Error::at(&file(TIMING)))?;
     let config = config::to_yaml(&task.config);
+    let board = tensorboard::from_log(&trained.log, &trained.timing, began(&trained.timing));
+    tensorboard::write(&file(TENSORBOARD), &board).map_err(Error::at(&file(TENSORBOARD)))?;
     for (name, bytes) in [(LOG, log), (TIMING, timing), (CONFIG, config.into_bytes())] {
         atomic::write(&file(name), &bytes).map_err(Error::at(&file(name)))?;
     }
     Ok(())
+}
+
+/// Seconds since 1970 when a training that ends now would have begun without pauses.
+fn began(timing: &[Timing]) -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    now - timing.iter().map(|epoch| epoch.seconds).sum::<f64>()
 }

@@ -5,10 +5,10 @@
 
 use std::path::PathBuf;
 
-use contract::config::{Config, MapLoss, Train};
+use contract::config::{Config, MapLoss, Precision, Train};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, no_grad};
-use train::abn::{Architecture, Output};
+use train::abn::{Architecture, Compute, Output};
 use train::loss::{self, Terms};
 use train::optimizer::Optimizer;
 use train::run::Model;
@@ -63,7 +63,8 @@ impl Case {
 
     fn model(&self) -> Model {
         let (channels, classes) = (self.number("in_channels"), self.number("classes"));
-        let mut model = Model::new(Architecture::Abn, channels, classes, Device::Cpu);
+        let compute = Compute { side: self.number("size"), precision: Precision::F32 };
+        let mut model = Model::new(Architecture::Abn, channels, classes, compute, Device::Cpu);
         if self.kind == Kind::Double {
             model.double();
         }
@@ -132,11 +133,17 @@ impl Case {
     }
 
     fn evaluation(&self) {
-        let output = no_grad(|| self.model().network.forward(&self.input(), false));
-        let attention = output.attention.unwrap();
-        self.all_close("eval att_logits", &attention.logits, &self.json["eval"]["att_logits"]);
-        self.all_close("eval per_logits", &output.per_logits, &self.json["eval"]["per_logits"]);
-        self.all_close("eval map", &attention.map, &self.json["eval"]["map"]);
+        let mut model = self.model();
+        for folded in [false, true] {
+            if folded {
+                model.network.fold();
+            }
+            let output = no_grad(|| model.network.forward(&self.input(), false));
+            let attention = output.attention.unwrap();
+            self.all_close("eval att_logits", &attention.logits, &self.json["eval"]["att_logits"]);
+            self.all_close("eval per_logits", &output.per_logits, &self.json["eval"]["per_logits"]);
+            self.all_close("eval map", &attention.map, &self.json["eval"]["map"]);
+        }
     }
 
     fn gradients(&self) {
@@ -182,9 +189,7 @@ impl Case {
             let output = model.network.forward(&input, true);
             let terms = self.terms(&output, &mask, &labels);
             self.losses(&format!("step {step}"), &terms, losses);
-            optimizer.zero_grad();
-            terms.total.backward();
-            optimizer.step(number("lr"));
+            optimizer.descend(&terms.total, number("lr")).unwrap();
         }
         let after = expected["after"].as_object().unwrap();
         assert_eq!(after.len(), model.tensors.len());

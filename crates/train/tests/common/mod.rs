@@ -30,6 +30,7 @@ impl Study {
         );
         std::fs::write(study.yaml(), yaml).unwrap();
         write_slices(&study.path().join("data/tiny/1_masks/slices.parquet"));
+        write_lesions(&study.path().join("data/tiny/1_masks/lesions.parquet"));
         write_folds(&study.path().join("data/tiny/2_folds/folds.parquet"), |patient| (patient / 2 % 2) as i32);
         study
     }
@@ -93,6 +94,15 @@ fn write_slices(path: &Path) {
         Arc::new(flags.finish()),
     ];
     write(path, &schema::slices(), columns);
+}
+
+/// Lesions of the patients with label 1.
+fn write_lesions(path: &Path) {
+    let ill = || rows().filter(|(patient, _)| label(*patient) == 1);
+    let masks: Vec<Vec<u8>> = ill().map(|(patient, slice)| pixels("lesion", patient, slice, 1)).collect();
+    let columns: Vec<ArrayRef> =
+        vec![text(ill().map(|(patient, slice)| id(patient, slice))), Arc::new(BinaryArray::from_iter_values(masks))];
+    write(path, &schema::lesions(), columns);
 }
 
 /// Writes folds.parquet with `fold` of each patient.
