@@ -350,7 +350,7 @@ pub fn write(path: &Path, mask: &Array3<u8>, reference: &NiftiHeader) -> Result<
     write_with(path, reference, |options| options.write_nifti(mask))
 }
 
-/// As [`write`], of values.
+/// As [`write()`], of values.
 ///
 /// # Errors
 /// The file cannot be written.
