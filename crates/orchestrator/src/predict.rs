@@ -44,7 +44,7 @@ pub struct PredictArgs {
     pub study: PathBuf,
     /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz) or an image (PNG, JPEG)
     pub input: PathBuf,
-    /// Where to write; without it a folder in data/<study>/predict, named after the content of the CT
+    /// Where to write; without it a folder in `predict`, beside the runs of the study, named after the content of the CT
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Method whose networks are asked; without it the study's report.proposed
