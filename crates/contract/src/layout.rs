@@ -46,6 +46,12 @@ pub const TENSORBOARD: &str = "tb";
 const REVERSED_SUFFIX: &str = "-reversed";
 /// Folder of the contact sheets, beside the slices.
 pub const SHEETS: &str = "sheets";
+/// What a trained study says of one CT.
+pub const PREDICTION: &str = "prediction.json";
+/// Its attention in the geometry of that CT.
+pub const ATTENTION_VOLUME: &str = "attention.nii.gz";
+/// Folder of its slices with lungs and attention.
+pub const OVERLAYS: &str = "overlays";
 
 /// The folders of one study.
 #[derive(Debug, Clone)]
@@ -116,6 +122,11 @@ impl Layout {
     /// Logs of the stage programs that the orchestrator ran.
     pub fn log(&self, task: &str) -> PathBuf {
         self.data.join("logs").join(format!("{}.log", task.replace('/', "-")))
+    }
+
+    /// What the trained study says of a CT that is called `name` here.
+    pub fn prediction(&self, name: &str) -> PathBuf {
+        self.data.join("predict").join(name)
     }
 
     /// The secret behind the pseudonyms.

@@ -4,6 +4,7 @@
 //! This crate links neither libtorch nor polars, so everything may depend on it.
 
 pub mod atomic;
+pub mod attention;
 pub mod cli;
 pub mod config;
 pub mod equipment;

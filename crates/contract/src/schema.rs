@@ -79,6 +79,9 @@ pub mod column {
     pub const PATH: &str = "path";
 }
 
+/// Label of a slice whose class nobody knows.
+pub const NO_LABEL: i32 = -1;
+
 /// Values of the mask. lungmask's convention.
 pub mod mask_value {
     /// Not lung.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use contract::config::ConfigError;
 use contract::plan::Stage;
 use contract::receipt::TaskError;
+use contract::table::TableError;
 use contract::{Coded, Exit};
 
 /// Why a study did not finish.
@@ -53,6 +54,43 @@ pub enum Error {
     /// Ctrl-C or SIGTERM.
     #[error("stopped; the same command goes on from where it was (a training run from its last checkpoint)")]
     Interrupted,
+    /// `chumoku predict` was asked for what the study does not have, or to write where it should not.
+    #[error("{0}")]
+    Usage(String),
+    /// The CT to predict cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Input {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Weights that no run made yet.
+    #[error("no weights {path}: this run of the study is not trained; run `chumoku run {study}` first")]
+    Untrained {
+        /// Where they should be.
+        path: PathBuf,
+        /// The study's file.
+        study: PathBuf,
+    },
+    /// A table that a stage program made for `chumoku predict`.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Softmax values that are not the study's.
+    #[error(
+        "{path}: expected {expected} softmax values a slice, one a class, got {got}; predict with weights of this study"
+    )]
+    Classes {
+        /// The predictions.
+        path: PathBuf,
+        /// Classes of the study.
+        expected: usize,
+        /// Values of a slice.
+        got: usize,
+    },
+    /// Ctrl-C or SIGTERM during `chumoku predict`.
+    #[error("stopped; nothing was written")]
+    Stopped,
     /// `chumoku doctor` found something missing.
     #[error("{problems} of the checks above need attention")]
     Doctor {
@@ -66,12 +104,14 @@ impl Coded for Error {
         match self {
             Self::Config(error) => error.exit(),
             Self::Task(error) => error.exit(),
-            Self::Splits(_) => Exit::Input,
-            Self::MissingProgram { .. } | Self::Doctor { .. } => Exit::Missing,
-            Self::Executor => Exit::Usage,
-            Self::Locked { .. } | Self::Io { .. } => Exit::Unexpected,
+            Self::Splits(_) | Self::Input { .. } => Exit::Input,
+            Self::MissingProgram { .. } | Self::Doctor { .. } | Self::Untrained { .. } | Self::Classes { .. } => {
+                Exit::Missing
+            }
+            Self::Executor | Self::Usage(_) => Exit::Usage,
+            Self::Locked { .. } | Self::Io { .. } | Self::Table(_) => Exit::Unexpected,
             Self::Stage(failure) => failure.exit(),
-            Self::Interrupted => Exit::Interrupted,
+            Self::Interrupted | Self::Stopped => Exit::Interrupted,
         }
     }
 }
@@ -87,8 +127,8 @@ pub struct Failure {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// All that it wrote.
-    pub log: PathBuf,
+    /// All that it wrote, if that is kept.
+    pub log: Option<PathBuf>,
     /// Last lines of its stderr.
     pub tail: Vec<String>,
 }
@@ -130,7 +170,10 @@ impl std::error::Error for Failure {}
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (stage, how) = (self.stage.name(), self.how());
-        write!(formatter, "stage {stage} failed in task {} with {how}; log: {}", self.task, self.log.display())?;
+        write!(formatter, "stage {stage} failed in task {} with {how}", self.task)?;
+        if let Some(log) = &self.log {
+            write!(formatter, "; log: {}", log.display())?;
+        }
         if !self.tail.is_empty() {
             write!(formatter, "; its last lines:\n  {}", self.tail.join("\n  "))?;
         }
@@ -148,7 +191,7 @@ mod tests {
             task: "train/proposed/fold-0/seed-0".to_owned(),
             code,
             signal,
-            log: PathBuf::from("data/s/logs/train.log"),
+            log: Some(PathBuf::from("data/s/logs/train.log")),
             tail: vec!["epoch 3".to_owned(), "error: loss is not finite".to_owned()],
         }
     }
@@ -161,6 +204,12 @@ mod tests {
             "stage train failed in task train/proposed/fold-0/seed-0 with exit code 4 (bad or missing input); \
              log: data/s/logs/train.log; its last lines:\n  epoch 3\n  error: loss is not finite"
         );
+    }
+
+    #[test]
+    fn without_a_log_none_is_named() {
+        let text = Failure { log: None, tail: vec![], ..failure(Some(4), None) }.to_string();
+        assert!(text.ends_with("with exit code 4 (bad or missing input)"), "{text}");
     }
 
     #[test]

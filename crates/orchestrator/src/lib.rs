@@ -2,7 +2,8 @@
 //!
 //! [`contract::plan`] names the tasks. This crate orders them by the files they exchange ([`graph`]), skips those whose
 //! receipt still holds, runs the programs of the rest ([`schedule`], [`stage`]) and says what happens ([`display`]).
-//! It knows no stage from inside: a program, its exit code and its receipt are all there is.
+//! It knows no stage from inside: a program, its exit code and its receipt are all there is. [`predict`] takes a trained study to a new CT by
+//! the same programs.
 
 pub mod display;
 pub mod doctor;
@@ -10,6 +11,7 @@ pub mod ending;
 pub mod error;
 pub mod graph;
 pub mod lock;
+pub mod predict;
 pub mod programs;
 pub mod schedule;
 pub mod stage;
@@ -93,7 +95,7 @@ pub fn run(args: &RunArgs, programs: &Path) -> Result<(), Error> {
 }
 
 /// Prints to stdout. A reader that left early (`| head`) is no failure.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use orchestrator::predict::{self, PredictArgs};
 use orchestrator::{Error, RunArgs};
 
 /// Attention branch networks supervised by lung masks, from CT to an honest comparison
@@ -18,6 +19,8 @@ struct Args {
 enum Command {
     /// Run a study: what is unchanged is skipped, the rest says why it runs
     Run(RunArgs),
+    /// Say what a trained study makes of one CT: a patient's probability of each class, and where the networks looked
+    Predict(PredictArgs),
     /// Check programs, libtorch, model, memory and disk
     Doctor,
 }
@@ -34,6 +37,7 @@ fn dispatch(command: &Command) -> Result<(), Error> {
     let folder = own.parent().unwrap_or(&own).to_owned();
     match command {
         Command::Run(args) => orchestrator::run(args, &folder),
+        Command::Predict(args) => predict::run(args, &folder),
         Command::Doctor => orchestrator::doctor::run(&folder),
     }
 }

@@ -69,7 +69,8 @@ impl Executor for Local<'_> {
                 line.update(text);
             }
         };
-        let ended = run(self.command(task), &log, &show).map_err(|source| Error::Io { path: log.clone(), source })?;
+        let ended =
+            run(self.command(task), Some(&log), &show).map_err(|source| Error::Io { path: log.clone(), source })?;
         line.finish(ended.status.success());
         // The report's tables are the last words of every run, so they are not printed here as well.
         if task.stage != Stage::Report {
@@ -78,12 +79,7 @@ impl Executor for Local<'_> {
         if ended.status.success() {
             return Ok(());
         }
-        let (code, signal) = (ended.status.code(), ended.status.signal());
-        if interrupt::requested() || code == Some(Exit::Interrupted as i32) {
-            return Err(Error::Interrupted);
-        }
-        let (stage, task) = (task.stage, task.id.clone());
-        Err(Error::Stage(Failure { stage, task, code, signal, log, tail: ended.tail }))
+        Err(ended.failure(task.stage, &task.id, Some(log)).map_or(Error::Interrupted, Error::Stage))
     }
 }
 
@@ -98,15 +94,24 @@ pub struct Ended {
     pub tail: Vec<String>,
 }
 
-/// Runs `command` to its end. Everything it writes is appended to `log`; each line of stderr goes to `show` as well.
+impl Ended {
+    /// How it failed, given that it did; `None` if it was asked to stop.
+    pub fn failure(self, stage: Stage, task: &str, log: Option<PathBuf>) -> Option<Failure> {
+        let (code, signal) = (self.status.code(), self.status.signal());
+        let stopped = interrupt::requested() || code == Some(Exit::Interrupted as i32);
+        (!stopped).then(|| Failure { stage, task: task.to_owned(), code, signal, log, tail: self.tail })
+    }
+}
+
+/// Runs `command` to its end. Everything it writes is appended to `log`, if there is one; each line of stderr goes to `show` as well.
 ///
 /// The child gets a process group of its own and, once this program is asked to stop, one SIGTERM: a Ctrl-C that reached
 /// both directly and through us would count as two, and two mean "at once, without a checkpoint".
 ///
 /// # Errors
 /// The log cannot be opened or the program cannot be started.
-pub fn run(mut command: Command, log: &Path, show: &(dyn Fn(&str) + Sync)) -> io::Result<Ended> {
-    let log = Mutex::new(open_log(log, &command)?);
+pub fn run(mut command: Command, log: Option<&Path>, show: &(dyn Fn(&str) + Sync)) -> io::Result<Ended> {
+    let log = Mutex::new(log.map(|log| open_log(log, &command)).transpose()?);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().map_err(|error| {
         io::Error::new(
@@ -135,11 +140,13 @@ fn open_log(path: &Path, command: &Command) -> io::Result<File> {
 }
 
 /// A log that cannot be written (a full disk) does not end the stage: the stage will say so itself.
-fn append(log: &Mutex<File>, bytes: &[u8]) {
-    let _ = log.lock().unwrap_or_else(PoisonError::into_inner).write_all(bytes);
+fn append(log: &Mutex<Option<File>>, bytes: &[u8]) {
+    if let Some(log) = log.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        let _ = log.write_all(bytes);
+    }
 }
 
-fn collect(stdout: Option<impl Read>, log: &Mutex<File>) -> Vec<u8> {
+fn collect(stdout: Option<impl Read>, log: &Mutex<Option<File>>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut stdout) = stdout {
         let _ = stdout.read_to_end(&mut bytes);
@@ -148,7 +155,7 @@ fn collect(stdout: Option<impl Read>, log: &Mutex<File>) -> Vec<u8> {
     bytes
 }
 
-fn follow(stderr: Option<impl Read>, log: &Mutex<File>, show: &(dyn Fn(&str) + Sync)) -> Vec<String> {
+fn follow(stderr: Option<impl Read>, log: &Mutex<Option<File>>, show: &(dyn Fn(&str) + Sync)) -> Vec<String> {
     let mut tail = VecDeque::new();
     let mut reader = BufReader::new(match stderr {
         Some(stderr) => stderr,
@@ -198,7 +205,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         let shown = Mutex::new(Vec::new());
-        let ended = run(command, &log, &|line| shown.lock().unwrap().push(line.to_owned())).unwrap();
+        let ended = run(command, Some(&log), &|line| shown.lock().unwrap().push(line.to_owned())).unwrap();
         (ended, shown.into_inner().unwrap(), std::fs::read_to_string(&log).unwrap())
     }
 
@@ -236,7 +243,7 @@ mod tests {
     #[test]
     fn a_program_that_does_not_start_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = run(Command::new("/no/such/program"), &folder.path().join("x.log"), &|_| ()).unwrap_err();
+        let error = run(Command::new("/no/such/program"), Some(&folder.path().join("x.log")), &|_| ()).unwrap_err();
         assert!(error.to_string().contains("cannot start /no/such/program"), "{error}");
     }
 }

@@ -101,7 +101,7 @@ impl Executor for Fake<'_> {
         assert!(!reasons.is_empty());
         self.started.lock().unwrap().push(task.id.clone());
         if self.fail == Some(task.id.as_str()) {
-            let (stage, task, log) = (task.stage, task.id.clone(), PathBuf::new());
+            let (stage, task, log) = (task.stage, task.id.clone(), None);
             return Err(Error::Stage(Failure { stage, task, code: Some(5), signal: None, log, tail: vec![] }));
         }
         fake_output(task, self.programs.hash(task.stage));

@@ -134,6 +134,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// A table that was given to be read and cannot be; `advice` says what to do where it is another table than was expected.
+    pub fn unusable(error: TableError, advice: &str) -> Self {
+        match error {
+            TableError::Io { path, source } => Self::Read { path, source },
+            TableError::Parquet { path, source } => Self::file(path, "not a readable Parquet file", &source),
+            TableError::Arrow { path, source } => Self::file(path, "a damaged Parquet file", &source),
+            TableError::Column { path, column, expected, got } => {
+                Self::File { path, message: format!("column \"{column}\": expected {expected}, got {got}; {advice}") }
+            }
+        }
+    }
+
     /// A damaged file, from any error and its causes.
     pub fn file(path: impl Into<PathBuf>, what: &str, cause: &dyn std::error::Error) -> Self {
         // Parsers like to print several lines; one is enough beside the file's name.

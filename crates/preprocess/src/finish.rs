@@ -86,11 +86,16 @@ pub fn series(
     finished
 }
 
+/// Why a slice with this share of lung is not written; `None` if it is.
+pub fn left_out(config: &Config, lung_fraction: f32) -> Option<&'static str> {
+    let too_small = f64::from(lung_fraction) < config.preprocess.min_lung_fraction;
+    too_small.then_some(if lung_fraction > 0.0 { LITTLE_LUNG } else { flag::EMPTY_MASK })
+}
+
 fn slice_quality(config: &Config, series: &Series, index: usize, slice: &Reduced, mask: &Array2<u8>) -> SliceQuality {
     let slice_index = i32::try_from(index).unwrap_or(i32::MAX);
     let pixels = lungs::counts(mask);
     let lung_fraction = lungs::fraction(mask);
-    let too_small = f64::from(lung_fraction) < config.preprocess.min_lung_fraction;
     SliceQuality {
         slice_id: id::slice(&series.patient_id, &series.series_id, slice_index),
         z_mm: slice.frame.z_mm,
@@ -98,7 +103,7 @@ fn slice_quality(config: &Config, series: &Series, index: usize, slice: &Reduced
         pixels,
         ml: quality::ml(pixels, series),
         flags: quality::flags(mask, (!series.is_picture()).then_some(&slice.survey)),
-        left_out: too_small.then_some(if lung_fraction > 0.0 { LITTLE_LUNG } else { flag::EMPTY_MASK }),
+        left_out: left_out(config, lung_fraction),
     }
 }
 
@@ -215,7 +220,9 @@ impl<'a> Finisher<'a> {
             self.flipped("the study as a whole", finding)?;
         }
         if self.quality.iter().all(|series| series.kept() == 0) {
-            return Err(nothing_left(self.config, &self.quality));
+            let slices = self.quality.iter().map(|series| series.slices.len()).sum();
+            let empty = self.quality.iter().map(|series| series.flagged(flag::EMPTY_MASK)).sum();
+            return Err(nothing_left(self.config, slices, empty));
         }
         if !self.empty.is_empty() && !self.config.preprocess.allow_empty_series {
             return Err(Error::EmptySeries { series: self.empty });
@@ -229,9 +236,8 @@ impl<'a> Finisher<'a> {
     }
 }
 
-fn nothing_left(config: &Config, series: &[SeriesQuality]) -> Error {
-    let slices: usize = series.iter().map(|series| series.slices.len()).sum();
-    let empty: usize = series.iter().map(|series| series.flagged(flag::EMPTY_MASK)).sum();
+/// Not one of `slices` is written, `empty` of them because they show no lung at all.
+pub fn nothing_left(config: &Config, slices: usize, empty: usize) -> Error {
     let (minimum, model) = (config.preprocess.min_lung_fraction, config.preprocess.model.display());
     let message = format!(
         "the lung masks are empty in {empty} and below preprocess.min_lung_fraction ({minimum}) in the others; check that the \

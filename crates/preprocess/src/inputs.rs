@@ -204,7 +204,7 @@ fn of_volume(file: &SliceFile, patient_id: String, series_id: String, label: usi
 }
 
 /// Position of each axial slice of a volume of `shape` along the slice axis, from feet to head, mm.
-fn depths(shape: [usize; 3], affine: &Affine) -> Vec<f64> {
+pub(crate) fn depths(shape: [usize; 3], affine: &Affine) -> Vec<f64> {
     let axis = affine.axial().slice_axis();
     let step = affine.step(axis);
     let length = step.iter().map(|part| part * part).sum::<f64>().sqrt();

@@ -105,15 +105,7 @@ fn keys(series: &Series) -> impl Iterator<Item = [&str; 2]> {
 }
 
 fn unusable(error: TableError) -> Error {
-    match error {
-        TableError::Io { path, source } => Error::Read { path, source },
-        TableError::Parquet { path, source } => Error::file(path, "not a readable Parquet file", &source),
-        TableError::Arrow { path, source } => Error::file(path, "a damaged Parquet file", &source),
-        TableError::Column { path, column, expected, got } => {
-            let message = format!("column \"{column}\": expected {expected}, got {got}; see preprocess.lesions");
-            Error::File { path, message }
-        }
-    }
+    Error::unusable(error, "see preprocess.lesions")
 }
 
 /// A mask as the lengths of its stretches of 0 and 1 in turn, row-major, 0 first: a study's masks are all in memory.

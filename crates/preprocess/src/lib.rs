@@ -2,7 +2,8 @@
 //!
 //! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`geometry`], [`lungs`], [`survey`], [`preflight`] and [`choice`] are pure functions;
 //! [`dicom`], [`hounsfield`], [`images`], [`labels`], [`lesions`] and [`nifti_io`] read; [`privacy`] names patients; [`model`] runs the network;
-//! [`stage`] (by way of [`inputs`], [`pipeline`], [`finish`]) and [`segment`] (by way of [`source`]) put them together.
+//! [`stage`] (by way of [`inputs`], [`pipeline`], [`finish`]), and [`segment`], [`prepare`] and [`paint`] (by way of [`source`], [`volume`])
+//! put them together.
 
 pub mod choice;
 pub mod cleanup;
@@ -22,8 +23,10 @@ pub mod model;
 pub mod morphology;
 pub mod nifti_io;
 pub mod overlay;
+pub mod paint;
 pub mod pipeline;
 pub mod preflight;
+pub mod prepare;
 pub mod privacy;
 pub mod protocol;
 pub mod quality;
@@ -37,6 +40,7 @@ pub mod survey;
 pub mod timing;
 pub mod unet;
 pub mod unet_training;
+pub mod volume;
 pub mod whois;
 pub mod window;
 

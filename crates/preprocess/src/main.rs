@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use contract::cli::{SetArgs, StageArgs};
 use preprocess::doctor::DoctorArgs;
+use preprocess::prepare::CtArgs;
 use preprocess::segment::SegmentArgs;
 use preprocess::unet_training::TrainUnetArgs;
 use preprocess::whois::WhoisArgs;
-use preprocess::{Error, doctor, segment, unet_training, whois};
+use preprocess::{Error, doctor, paint, prepare, segment, unet_training, whois};
 
 /// CT to Hounsfield units to lung masks to windowed slices.
 #[derive(Debug, Parser)]
@@ -26,6 +27,10 @@ struct Arguments {
 enum Command {
     /// Segment the lungs of one CT volume or image
     Segment(SegmentArgs),
+    /// Make the slices of one CT, for the networks of a trained study
+    Prepare(CtArgs),
+    /// Lay what the networks said of prepared slices over their CT
+    Paint(CtArgs),
     /// Train the lung U-Net on synthetic CT and export it
     TrainUnet(TrainUnetArgs),
     /// Print whose pseudonym a patient_id of the outputs is
@@ -38,6 +43,8 @@ enum Command {
 fn run(arguments: Arguments) -> Result<(), Error> {
     match (arguments.command, arguments.stage) {
         (Some(Command::Segment(args)), _) => segment::run(&args),
+        (Some(Command::Prepare(args)), _) => prepare::run(&args),
+        (Some(Command::Paint(args)), _) => paint::run(&args),
         (Some(Command::TrainUnet(args)), _) => Ok(unet_training::run(&args)?),
         (Some(Command::Whois(args)), _) => whois::run(&args),
         (Some(Command::Doctor(args)), _) => doctor::run(&args),

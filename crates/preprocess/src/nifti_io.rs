@@ -347,6 +347,22 @@ pub fn header(affine: &Affine) -> NiftiHeader {
 /// # Errors
 /// The file cannot be written.
 pub fn write(path: &Path, mask: &Array3<u8>, reference: &NiftiHeader) -> Result<(), Error> {
+    write_with(path, reference, |options| options.write_nifti(mask))
+}
+
+/// As [`write()`], of values.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_values(path: &Path, values: &Array3<f32>, reference: &NiftiHeader) -> Result<(), Error> {
+    write_with(path, reference, |options| options.write_nifti(values))
+}
+
+fn write_with(
+    path: &Path,
+    reference: &NiftiHeader,
+    write: impl FnOnce(&WriterOptions) -> nifti::Result<()>,
+) -> Result<(), Error> {
     let failed = |source: std::io::Error| Error::Write { path: path.to_owned(), source };
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(failed)?;
@@ -364,10 +380,7 @@ pub fn write(path: &Path, mask: &Array3<u8>, reference: &NiftiHeader) -> Result<
         db_name: [0; 18],
         ..reference.clone()
     };
-    WriterOptions::new(&file)
-        .reference_header(&header)
-        .compress(zipped)
-        .write_nifti(mask)
+    write(&WriterOptions::new(&file).reference_header(&header).compress(zipped))
         .map_err(|error| failed(std::io::Error::other(error.to_string())))?;
     // Whole or not at all for whoever looks; not forced to the disk, which would take longer than all else but the network, for a file
     // that the same command makes again.

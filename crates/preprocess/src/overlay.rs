@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use contract::attention;
 use contract::schema::mask_value;
 use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::Array2;
@@ -41,11 +42,30 @@ pub fn draw_grey(grey: &Array2<u8>, mask: &Array2<u8>) -> RgbImage {
     })
 }
 
+/// A slice that has its window already, the outlines of its lungs, and attention (0..1, same shape) laid over the rest.
+pub fn draw_attention(grey: &Array2<u8>, mask: &Array2<u8>, map: Option<&Array2<f32>>) -> RgbImage {
+    let (rows, columns) = grey.dim();
+    RgbImage::from_fn(columns as u32, rows as u32, |x, y| {
+        let at = (y as usize, x as usize);
+        match (mask[at], map) {
+            (mask_value::RIGHT, _) if is_outline(mask, at) => Rgb(RIGHT),
+            (mask_value::LEFT, _) if is_outline(mask, at) => Rgb(LEFT),
+            (_, Some(map)) => Rgb(attention::over(grey[at], map[at])),
+            (_, None) => Rgb([grey[at]; 3]),
+        }
+    })
+}
+
 /// True for a lung pixel with a neighbour of another label.
 fn is_outline(mask: &Array2<u8>, (row, column): (usize, usize)) -> bool {
     let own = mask[(row, column)];
     let beside = [(row.wrapping_sub(1), column), (row + 1, column), (row, column.wrapping_sub(1)), (row, column + 1)];
     own != mask_value::BACKGROUND && beside.iter().any(|at| mask.get(*at).is_some_and(|label| *label != own))
+}
+
+/// File of the picture of the slice at `index` of a volume.
+pub fn name(index: usize) -> String {
+    format!("slice-{index:04}.png")
 }
 
 /// Writes [`draw`] as PNG.

@@ -35,7 +35,7 @@ const LEAST_SLICES: usize = 8;
 /// Spine in the front of the body: mean sign below this.
 const FRONT_BELOW: f64 = -0.06;
 /// A mirror image: the heart's sign below the first and the lungs' asymmetry below the second.
-const MIRRORED_SERIES: (f64, f64) = (-0.2, -0.05);
+const MIRRORED_SERIES: (f64, f64) = (-0.3, -0.05);
 /// The same for a study, where the disease of one patient weighs little.
 const MIRRORED_STUDY: (f64, f64) = (-0.08, -0.02);
 

@@ -7,6 +7,7 @@ use nifti::NiftiHeader;
 
 use crate::error::Error;
 use crate::geometry::Affine;
+use crate::inputs::depths;
 use crate::{choice, dicom, hounsfield, images, nifti_io};
 
 /// Formats that other tools write and this one does not read, by the end of the name.
@@ -33,6 +34,8 @@ pub struct Source {
     pub has_size: bool,
     /// True for an image file, whose values are what was declared for it.
     pub is_picture: bool,
+    /// Position of each axial slice, from the feet, mm.
+    z_mm: Vec<Option<f32>>,
 }
 
 /// What to read.
@@ -75,7 +78,9 @@ impl Source {
 
     fn of_values(values: Array3<f32>, affine: Affine, header: NiftiHeader, is_picture: bool) -> Self {
         let (i, j, k) = values.dim();
-        Self { slices: Slices::Whole(values), shape: [i, j, k], affine, header, has_size: !is_picture, is_picture }
+        let shape = [i, j, k];
+        let z_mm = depths(shape, &affine).into_iter().map(|z| Some(z as f32).filter(|_| !is_picture)).collect();
+        Self { slices: Slices::Whole(values), shape, affine, header, has_size: !is_picture, is_picture, z_mm }
     }
 
     /// Takes one series by [`choice::RULE`], or the one asked for, and names the others.
@@ -120,15 +125,17 @@ impl Source {
         let (rows, columns) = series.slices.first().map_or((0, 0), |slice| slice.shape);
         let shape = [columns, rows, series.slices.len()];
         let (header, axial) = (nifti_io::header(&affine), affine.axial());
+        let mut z_mm: Vec<Option<f32>> = series.depths().into_iter().map(|z| z.map(|z| z as f32)).collect();
         let mut headers = series.slices;
         let paths: Vec<PathBuf> = headers.iter().map(|header| folder.join(&header.file)).collect();
         let opened = hounsfield::Slices::open(paths.iter().map(PathBuf::as_path))?;
         if axial.slices_are_axial() {
             if axial.slices_run_down() {
                 headers.reverse();
+                z_mm.reverse();
             }
             let slices = Slices::Files { folder: folder.to_owned(), headers, opened };
-            return Ok(Self { slices, shape, affine, header, has_size, is_picture: false });
+            return Ok(Self { slices, shape, affine, header, has_size, is_picture: false, z_mm });
         }
         // Slices of another plane have to be together before they can be cut anew.
         let mut values = Array3::zeros(shape);
@@ -136,12 +143,18 @@ impl Source {
             let hu = read_slice(&opened, folder, header)?;
             values.index_axis_mut(Axis(2), slice).assign(&hu.t());
         }
-        Ok(Self { slices: Slices::Whole(values), shape, affine, header, has_size, is_picture: false })
+        let z_mm = depths(shape, &affine).into_iter().map(|z| Some(z as f32)).collect();
+        Ok(Self { slices: Slices::Whole(values), shape, affine, header, has_size, is_picture: false, z_mm })
     }
 
     /// Number of axial slices.
     pub fn count(&self) -> usize {
         self.shape[self.affine.axial().slice_axis()]
+    }
+
+    /// Position of axial slice `index` along the patient, mm; `None` if it is not known.
+    pub fn z_mm(&self, index: usize) -> Option<f32> {
+        self.z_mm.get(index).copied().flatten()
     }
 
     /// Axial slice `index`, from the feet, in HU.

@@ -6,6 +6,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
+use contract::attention;
 use contract::schema::mask_value;
 
 /// Share of lung in an output pixel from which it counts as lung.
@@ -45,11 +46,31 @@ pub fn picture_mask(mask: &Array2<u8>, side: usize) -> Array2<u8> {
     })
 }
 
-/// Pads evenly with zeros, the odd row or column at the end.
+/// The square around a slice of (rows, columns): its side, and the place of the slice's first pixel. The odd row or column of
+/// padding is at the end.
+fn square((rows, columns): (usize, usize)) -> (usize, (usize, usize)) {
+    let side = rows.max(columns);
+    (side, ((side - rows) / 2, (side - columns) / 2))
+}
+
+/// The way back from [`picture_mask`]: the mask (square) at the pixels of a slice of `shape`, nearest.
+pub fn mask_at(mask: &Array2<u8>, shape: (usize, usize)) -> Array2<u8> {
+    let (side, (top, left)) = square(shape);
+    let from = |at: usize| (2 * at + 1) * mask.nrows() / (2 * side);
+    Array2::from_shape_fn(shape, |(row, column)| mask[(from(top + row), from(left + column))])
+}
+
+/// A map of `cells` x `cells` values, row-major, that covers the square around a slice of `shape`, at the slice's pixels: bilinear.
+pub fn map_at(map: &[f32], cells: usize, shape: (usize, usize)) -> Array2<f32> {
+    let (side, (top, left)) = square(shape);
+    let value = |(row, column)| attention::bilinear(map, cells, (top + row, left + column), (side, side));
+    Array2::from_shape_fn(shape, value)
+}
+
+/// Pads evenly with zeros.
 fn pad_square<T: Copy + Default>(image: &Array2<T>) -> Array2<T> {
     let (rows, columns) = image.dim();
-    let side = rows.max(columns);
-    let (top, left) = ((side - rows) / 2, (side - columns) / 2);
+    let (side, (top, left)) = square((rows, columns));
     let mut square = Array2::from_elem((side, side), T::default());
     square.slice_mut(ndarray::s![top..top + rows, left..left + columns]).assign(image);
     square

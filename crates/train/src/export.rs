@@ -20,6 +20,8 @@ use crate::{Error, archive, device, libtorch};
 
 /// Side of the traced input: its map has one pixel, so that softmax values and map have shapes that one operation takes.
 const TRACED_SIDE: i64 = 16;
+/// Side that the weights in the file are laid out for, fixed so that the bytes do not depend on where it is checked.
+const LAYOUT_SIDE: usize = 224;
 /// Base name of the archive inside the file, fixed so that the bytes do not depend on the file's name.
 const NAME: &str = "model";
 /// Largest difference between the file's outputs and the network's; both run the same operations, in another order at most.
@@ -32,7 +34,7 @@ const TOLERANCE: f64 = 1e-5;
 /// Weights that are missing or do not fit, a file that cannot be written, outputs that differ.
 pub fn run(weights: &Path, out: &Path, side: i64) -> Result<(), Error> {
     device::open("cpu", 1)?;
-    let (model, settings) = predict_command::open(weights, side as usize, Device::Cpu)?;
+    let (model, settings) = predict_command::open(weights, LAYOUT_SIDE, Device::Cpu)?;
     let bytes = tch::no_grad(|| script(&model, settings.pixels, out))?;
     let module = CModule::load_data(&mut bytes.as_slice())?;
     let difference = tch::no_grad(|| largest_difference(&module, &model, settings.pixels, side))?;

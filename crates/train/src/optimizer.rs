@@ -134,11 +134,11 @@ impl Slot {
 fn sgd(value: &Tensor, gradient: &Tensor, buffer: &Tensor, first: bool, rule: Sgd) {
     let (mut value, mut buffer) = (value.shallow_clone(), buffer.shallow_clone());
     let decayed = gradient + &value * rule.decay;
-    let _ = if first {
-        buffer.copy_(&decayed)
+    if first {
+        buffer.copy_(&decayed);
     } else {
         let _ = buffer.g_mul_scalar_(rule.momentum).g_add_(&decayed);
-    };
+    }
     let way = if rule.nesterov { &decayed + &buffer * rule.momentum } else { buffer };
     let _ = value.g_sub_(&(way * rule.lr));
 }
