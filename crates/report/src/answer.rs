@@ -49,6 +49,11 @@ impl Answer {
         Self { sentence, details }
     }
 
+    /// All sentences, a line each.
+    pub fn text(&self) -> String {
+        std::iter::once(&self.sentence).chain(&self.details).map(|sentence| format!("{sentence}\n")).collect()
+    }
+
     fn without_comparison(assessment: &Assessment) -> Self {
         let level = format::level(assessment.confidence);
         let one = |(name, result): &(String, MethodResult)| {
@@ -72,6 +77,7 @@ fn headline(assessment: &Assessment, entry: &Comparison) -> String {
             );
         }
     };
+    let positive = &assessment.classes[assessment.positive];
     let show = |name: &str| auc(name).map_or(format::UNDEFINED.to_owned(), |value| format::number(Metric::Auc, value));
     let interval = entry.interval.as_ref().map_or_else(
         |_| String::new(),
@@ -81,8 +87,9 @@ fn headline(assessment: &Assessment, entry: &Comparison) -> String {
         },
     );
     format!(
-        "On {} the slice AUC of {} is {} against {} of {} (difference {}{interval}): {}.",
+        "On {} the slice AUC{} of {} is {} against {} of {} (difference {}{interval}): {}.",
         assessment.study,
+        if assessment.classes.len() > 2 { format!(" ({positive} against the rest)") } else { String::new() },
         entry.b,
         show(&entry.b),
         show(&entry.a),
@@ -142,15 +149,15 @@ fn seed_by_seed(entry: &Comparison) -> Option<String> {
 }
 
 /// The methods that differ from the one compared with by more than the choice of patients explains, after Holm's correction
-/// where there are several: those higher, those lower, and how many are neither.
+/// where there are several. Those whose difference is undefined are left out.
 struct Split<'a> {
     higher: Vec<&'a str>,
     lower: Vec<&'a str>,
-    neither: usize,
+    neither: Vec<&'a str>,
 }
 
 fn split(assessment: &Assessment, level: Level, quantity: impl Into<Quantity>) -> Split<'_> {
-    let mut split = Split { higher: Vec::new(), lower: Vec::new(), neither: 0 };
+    let mut split = Split { higher: Vec::new(), lower: Vec::new(), neither: Vec::new() };
     for entry in assessment.family(level, quantity) {
         let tested = match (entry.p_holm, &entry.interval) {
             (Some(p), _) => p < 1.0 - assessment.confidence,
@@ -158,9 +165,10 @@ fn split(assessment: &Assessment, level: Level, quantity: impl Into<Quantity>) -
             (None, Err(_)) => false,
         };
         match entry.difference {
+            Err(_) => {}
             Ok(difference) if tested && difference > 0.0 => split.higher.push(&entry.b),
             Ok(difference) if tested && difference < 0.0 => split.lower.push(&entry.b),
-            _ => split.neither += 1,
+            Ok(_) => split.neither.push(&entry.b),
         }
     }
     split
@@ -175,28 +183,23 @@ fn join(names: &[&str]) -> String {
     }
 }
 
-/// What is said of a family: `words` for those higher and for those lower, then that the rest cannot be told apart.
+/// What is said of a family: `words` for those higher and for those lower, then who cannot be told apart.
 fn said(split: &Split, against: &str, words: [&str; 2]) -> String {
     let part = |names: &[&str], words: &str| (!names.is_empty()).then(|| format!("{words} {}", join(names)));
-    let mut parts: Vec<String> =
-        [part(&split.higher, words[0]), part(&split.lower, words[1])].into_iter().flatten().collect();
-    let rest = match (split.neither, parts.is_empty()) {
-        (0, _) => None,
-        (_, true) => Some(format!("the data do not tell any method apart from {against}")),
-        (1, false) => Some(format!("the data do not tell the other one apart from {against}")),
-        (n, false) => Some(format!("the data do not tell the other {n} apart from {against}")),
+    let apart = |names: &[&str]| {
+        (!names.is_empty()).then(|| format!("the data do not tell {} apart from {against}", join(names)))
     };
-    parts.extend(rest);
-    parts.join("; ")
+    let parts = [part(&split.higher, words[0]), part(&split.lower, words[1]), apart(&split.neither)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn all_methods(assessment: &Assessment) -> Option<String> {
     let (a, _) = assessment.first_pair()?;
     let split = split(assessment, Level::Slice, Metric::Auc);
-    let methods = split.higher.len() + split.lower.len() + split.neither;
+    let methods = split.higher.len() + split.lower.len() + split.neither.len();
     (methods > 1).then(|| {
         let said = said(&split, a, ["higher for", "lower for"]);
-        format!("Slice AUC of all {methods} methods against {a}, after Holm's correction: {said}.")
+        format!("Slice AUC of {methods} methods against {a}, after Holm's correction: {said}.")
     })
 }
 
@@ -238,8 +241,9 @@ fn reversed(assessment: &Assessment) -> Option<String> {
         1..=NAMED => falls.iter().map(show).collect::<Vec<_>>().join(", "),
         _ => {
             falls.sort_by(|x, y| x.1.total_cmp(&y.1));
-            let own = falls.iter().find(|(name, _)| name == a).map_or(String::new(), |own| format!("; {}", show(own)));
-            format!("least {}, most {}{own}", show(&falls[0]), show(&falls[falls.len() - 1]))
+            let inside = &falls[1..falls.len() - 1];
+            let own = inside.iter().find(|(name, _)| name == a).map_or(String::new(), |own| format!(", {}", show(own)));
+            format!("{} (least){own}, {} (most)", show(&falls[0]), show(&falls[falls.len() - 1]))
         }
     };
     let against = said(&split(assessment, Level::FallSlice, Metric::Auc), a, ["more is lost by", "less is lost by"]);
