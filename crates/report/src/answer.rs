@@ -6,7 +6,7 @@ use crate::format;
 use crate::measure::Measure;
 use crate::metrics::Metric;
 use crate::quantity::Quantity;
-use crate::tables::collapsed;
+use crate::tables::{collapsed, too_few_resamples};
 
 /// What the study says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +134,9 @@ fn correct_of(assessment: &Assessment, name: &str) -> Option<String> {
     Some(format!("{correct}/{total}"))
 }
 
+/// How many methods a sentence names one by one where nothing sets them apart.
+const NAMED: usize = 4;
+
 /// How the seeds of both came out, one by one.
 fn seed_by_seed(entry: &Comparison) -> Option<String> {
     let wins = entry.wins.filter(|_| entry.seeds.len() > 1)?;
@@ -186,10 +189,15 @@ fn join(names: &[&str]) -> String {
 /// What is said of a family: `words` for those higher and for those lower, then who cannot be told apart.
 fn said(split: &Split, against: &str, words: [&str; 2]) -> String {
     let part = |names: &[&str], words: &str| (!names.is_empty()).then(|| format!("{words} {}", join(names)));
-    let apart = |names: &[&str]| {
-        (!names.is_empty()).then(|| format!("the data do not tell {} apart from {against}", join(names)))
+    let all = split.higher.is_empty() && split.lower.is_empty();
+    let rest = match &split.neither[..] {
+        [] => None,
+        [_, _, ..] if all => Some("any of them".to_owned()),
+        names if names.len() <= NAMED => Some(join(names)),
+        names => Some(format!("the other {}", names.len())),
     };
-    let parts = [part(&split.higher, words[0]), part(&split.lower, words[1]), apart(&split.neither)];
+    let apart = rest.map(|rest| format!("the data do not tell {rest} apart from {against}"));
+    let parts = [part(&split.higher, words[0]), part(&split.lower, words[1]), apart];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -199,7 +207,8 @@ fn all_methods(assessment: &Assessment) -> Option<String> {
     let methods = split.higher.len() + split.lower.len() + split.neither.len();
     (methods > 1).then(|| {
         let said = said(&split, a, ["higher for", "lower for"]);
-        format!("Slice AUC of {methods} methods against {a}, after Holm's correction: {said}.")
+        let few = too_few_resamples(assessment).map_or(String::new(), |few| format!(" {few}"));
+        format!("Slice AUC of {methods} methods against {a}, after Holm's correction: {said}.{few}")
     })
 }
 
@@ -225,9 +234,6 @@ fn attention(assessment: &Assessment, (a, b): (&str, &str)) -> Vec<String> {
         .filter_map(|(measure, of)| sentence(measure, of))
         .collect()
 }
-
-/// How many methods a sentence names one by one.
-const NAMED: usize = 4;
 
 /// How much each loses when the confounder is reversed.
 fn reversed(assessment: &Assessment) -> Option<String> {

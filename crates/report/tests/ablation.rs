@@ -125,6 +125,17 @@ fn p_is_corrected_over_the_methods_by_holm() {
         let (name, differs) = (entry["b"].as_str().unwrap(), number(&entry["p_holm"]) < 0.05);
         assert_eq!((higher.contains(name), rest.contains(name)), (differs, !differs), "{sentence}");
     }
+    assert!(!stdout.contains("raise report.bootstrap"));
+    // 2 / 101 times 4 is above 0.05.
+    let set = ["--set", "report.bootstrap=100", "--config", "study.yaml", "--progress", "none"];
+    let few = Command::cargo_bin("chumoku-report").unwrap().current_dir(root.path()).args(set).output().unwrap();
+    let few = String::from_utf8(few.stdout).unwrap();
+    assert!(
+        few.contains(
+            "With 100 resamples no p of the bootstrap is below 0.020, so corrected for 4 methods none can pass"
+        )
+    );
+    assert!(few.contains("correction: the data do not tell any of them apart from conventional. With 100"), "{few}");
     assert!(file(&root, "comparisons.csv").starts_with("a,b,level,metric,unit,difference,"));
     let two = Fake { reversed: true, ..Fake::default() };
     let (stdout, json, _root) = report(&two);

@@ -11,6 +11,7 @@ mod reversed;
 use crate::assess::Assessment;
 use crate::comparison::{Comparison, Level};
 use crate::format;
+use crate::intervals::smallest_p;
 use crate::metrics::Metric;
 use crate::quantity::Quantity;
 
@@ -105,10 +106,26 @@ fn against_notes(assessment: &Assessment) -> Vec<String> {
             families.len()
         ));
     }
+    notes.extend(too_few_resamples(assessment));
     if assessment.comparisons.iter().any(|entry| entry.interval.is_err()) {
         notes.push("No interval: the same in every resample, or undefined; metrics.json says which.".to_owned());
     }
     notes
+}
+
+/// A remark where the bootstrap has so few resamples that its smallest p, corrected, is above the level.
+pub fn too_few_resamples(assessment: &Assessment) -> Option<String> {
+    let methods = assessment.family(Level::Slice, Metric::Auc).len();
+    let smallest = smallest_p(assessment.bootstrap);
+    let can_pass = smallest * methods as f64 <= 1.0 - assessment.confidence;
+    (is_corrected(assessment) && !can_pass).then(|| {
+        format!(
+            "With {} resamples no p of the bootstrap is below {}, so corrected for {methods} methods none can pass; raise \
+             report.bootstrap.",
+            assessment.bootstrap,
+            format::fixed(smallest, 3)
+        )
+    })
 }
 
 /// What differences rest on where methods have more seeds than the one they are compared with, or fewer.
