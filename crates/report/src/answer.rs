@@ -6,7 +6,7 @@ use crate::format;
 use crate::measure::Measure;
 use crate::metrics::Metric;
 use crate::quantity::Quantity;
-use crate::tables::collapsed;
+use crate::tables::{collapsed, too_few_resamples};
 
 /// What the study says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,11 @@ impl Answer {
         Self { sentence, details }
     }
 
+    /// All sentences, a line each.
+    pub fn text(&self) -> String {
+        std::iter::once(&self.sentence).chain(&self.details).map(|sentence| format!("{sentence}\n")).collect()
+    }
+
     fn without_comparison(assessment: &Assessment) -> Self {
         let level = format::level(assessment.confidence);
         let one = |(name, result): &(String, MethodResult)| {
@@ -72,6 +77,7 @@ fn headline(assessment: &Assessment, entry: &Comparison) -> String {
             );
         }
     };
+    let positive = &assessment.classes[assessment.positive];
     let show = |name: &str| auc(name).map_or(format::UNDEFINED.to_owned(), |value| format::number(Metric::Auc, value));
     let interval = entry.interval.as_ref().map_or_else(
         |_| String::new(),
@@ -81,8 +87,9 @@ fn headline(assessment: &Assessment, entry: &Comparison) -> String {
         },
     );
     format!(
-        "On {} the slice AUC of {} is {} against {} of {} (difference {}{interval}): {}.",
+        "On {} the slice AUC{} of {} is {} against {} of {} (difference {}{interval}): {}.",
         assessment.study,
+        if assessment.classes.len() > 2 { format!(" ({positive} against the rest)") } else { String::new() },
         entry.b,
         show(&entry.b),
         show(&entry.a),
@@ -127,6 +134,9 @@ fn correct_of(assessment: &Assessment, name: &str) -> Option<String> {
     Some(format!("{correct}/{total}"))
 }
 
+/// How many methods a sentence names one by one where nothing sets them apart.
+const NAMED: usize = 4;
+
 /// How the seeds of both came out, one by one.
 fn seed_by_seed(entry: &Comparison) -> Option<String> {
     let wins = entry.wins.filter(|_| entry.seeds.len() > 1)?;
@@ -142,15 +152,15 @@ fn seed_by_seed(entry: &Comparison) -> Option<String> {
 }
 
 /// The methods that differ from the one compared with by more than the choice of patients explains, after Holm's correction
-/// where there are several: those higher, those lower, and how many are neither.
+/// where there are several. Those whose difference is undefined are left out.
 struct Split<'a> {
     higher: Vec<&'a str>,
     lower: Vec<&'a str>,
-    neither: usize,
+    neither: Vec<&'a str>,
 }
 
 fn split(assessment: &Assessment, level: Level, quantity: impl Into<Quantity>) -> Split<'_> {
-    let mut split = Split { higher: Vec::new(), lower: Vec::new(), neither: 0 };
+    let mut split = Split { higher: Vec::new(), lower: Vec::new(), neither: Vec::new() };
     for entry in assessment.family(level, quantity) {
         let tested = match (entry.p_holm, &entry.interval) {
             (Some(p), _) => p < 1.0 - assessment.confidence,
@@ -158,9 +168,10 @@ fn split(assessment: &Assessment, level: Level, quantity: impl Into<Quantity>) -
             (None, Err(_)) => false,
         };
         match entry.difference {
+            Err(_) => {}
             Ok(difference) if tested && difference > 0.0 => split.higher.push(&entry.b),
             Ok(difference) if tested && difference < 0.0 => split.lower.push(&entry.b),
-            _ => split.neither += 1,
+            Ok(_) => split.neither.push(&entry.b),
         }
     }
     split
@@ -175,28 +186,29 @@ fn join(names: &[&str]) -> String {
     }
 }
 
-/// What is said of a family: `words` for those higher and for those lower, then that the rest cannot be told apart.
+/// What is said of a family: `words` for those higher and for those lower, then who cannot be told apart.
 fn said(split: &Split, against: &str, words: [&str; 2]) -> String {
     let part = |names: &[&str], words: &str| (!names.is_empty()).then(|| format!("{words} {}", join(names)));
-    let mut parts: Vec<String> =
-        [part(&split.higher, words[0]), part(&split.lower, words[1])].into_iter().flatten().collect();
-    let rest = match (split.neither, parts.is_empty()) {
-        (0, _) => None,
-        (_, true) => Some(format!("the data do not tell any method apart from {against}")),
-        (1, false) => Some(format!("the data do not tell the other one apart from {against}")),
-        (n, false) => Some(format!("the data do not tell the other {n} apart from {against}")),
+    let all = split.higher.is_empty() && split.lower.is_empty();
+    let rest = match &split.neither[..] {
+        [] => None,
+        [_, _, ..] if all => Some("any of them".to_owned()),
+        names if names.len() <= NAMED => Some(join(names)),
+        names => Some(format!("the other {}", names.len())),
     };
-    parts.extend(rest);
-    parts.join("; ")
+    let apart = rest.map(|rest| format!("the data do not tell {rest} apart from {against}"));
+    let parts = [part(&split.higher, words[0]), part(&split.lower, words[1]), apart];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn all_methods(assessment: &Assessment) -> Option<String> {
     let (a, _) = assessment.first_pair()?;
     let split = split(assessment, Level::Slice, Metric::Auc);
-    let methods = split.higher.len() + split.lower.len() + split.neither;
+    let methods = split.higher.len() + split.lower.len() + split.neither.len();
     (methods > 1).then(|| {
         let said = said(&split, a, ["higher for", "lower for"]);
-        format!("Slice AUC of all {methods} methods against {a}, after Holm's correction: {said}.")
+        let few = too_few_resamples(assessment).map_or(String::new(), |few| format!(" {few}"));
+        format!("Slice AUC of {methods} methods against {a}, after Holm's correction: {said}.{few}")
     })
 }
 
@@ -223,9 +235,6 @@ fn attention(assessment: &Assessment, (a, b): (&str, &str)) -> Vec<String> {
         .collect()
 }
 
-/// How many methods a sentence names one by one.
-const NAMED: usize = 4;
-
 /// How much each loses when the confounder is reversed.
 fn reversed(assessment: &Assessment) -> Option<String> {
     let fall = |reversed: &Reversed| reversed.fall_slice.get(Metric::Auc.key())?.defined();
@@ -238,8 +247,9 @@ fn reversed(assessment: &Assessment) -> Option<String> {
         1..=NAMED => falls.iter().map(show).collect::<Vec<_>>().join(", "),
         _ => {
             falls.sort_by(|x, y| x.1.total_cmp(&y.1));
-            let own = falls.iter().find(|(name, _)| name == a).map_or(String::new(), |own| format!("; {}", show(own)));
-            format!("least {}, most {}{own}", show(&falls[0]), show(&falls[falls.len() - 1]))
+            let inside = &falls[1..falls.len() - 1];
+            let own = inside.iter().find(|(name, _)| name == a).map_or(String::new(), |own| format!(", {}", show(own)));
+            format!("{} (least){own}, {} (most)", show(&falls[0]), show(&falls[falls.len() - 1]))
         }
     };
     let against = said(&split(assessment, Level::FallSlice, Metric::Auc), a, ["more is lost by", "less is lost by"]);

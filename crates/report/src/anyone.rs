@@ -33,7 +33,7 @@ pub fn metrics(path: &Path, json: Option<&Path>, positive: usize) -> Result<Stri
             .map_err(|source| Error::Write { path: json.to_owned(), source })?;
     }
     let tables: String = tables::tables(&assessment).iter().map(|table| render::text(table) + "\n").collect();
-    Ok(format!("{tables}{}", Answer::new(&assessment).sentence))
+    Ok(format!("{tables}{}", Answer::new(&assessment).text()))
 }
 
 fn settings(path: &Path, predictions: &Predictions, positive: usize) -> Settings {

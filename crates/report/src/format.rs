@@ -102,8 +102,26 @@ pub fn level(confidence: f64) -> String {
 }
 
 /// "0, 1, 2".
-pub fn list(values: &[i64]) -> String {
-    values.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+pub fn list(values: &[impl ToString]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Names with their values, those of one value together: "0, 1 (a, b); 0 (c)"; the value alone if all have the same.
+pub fn grouped<'a>(values: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for (name, value) in values {
+        match groups.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((value, vec![name])),
+        }
+    }
+    match &groups[..] {
+        [(value, _)] => value.clone(),
+        _ => {
+            let group = |(value, names): &(String, Vec<&str>)| format!("{value} ({})", names.join(", "));
+            groups.iter().map(group).collect::<Vec<_>>().join("; ")
+        }
+    }
 }
 
 /// "1 patient", "2 patients".
@@ -125,6 +143,13 @@ mod tests {
         assert_eq!(level(0.999), "99.9 %");
         assert_eq!(p_words(Some(0.0004)), "p < 0.001");
         assert_eq!(p_words(Some(0.125)), "p = 0.125");
+    }
+
+    #[test]
+    fn names_of_one_value_stand_together() {
+        let one = |name, value: &str| (name, value.to_owned());
+        assert_eq!(grouped([one("a", "0, 1"), one("c", "0"), one("b", "0, 1")]), "0, 1 (a, b); 0 (c)");
+        assert_eq!(grouped([one("a", "0"), one("b", "0")]), "0");
     }
 
     #[test]

@@ -99,6 +99,11 @@ pub fn bootstrap_p(differences: &[Option<f64>]) -> Option<f64> {
     Some((2.0 * (below.min(above) + 1) as f64 / (all.len() + 1) as f64).min(1.0))
 }
 
+/// The smallest p that [`bootstrap_p`] can give.
+pub fn smallest_p(resamples: usize) -> f64 {
+    2.0 / (resamples + 1) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +131,7 @@ mod tests {
     fn p_of_a_bootstrap() {
         let all_above: Vec<_> = (1..=99).map(|i| Some(f64::from(i))).collect();
         assert_eq!(bootstrap_p(&all_above), Some(0.02));
+        assert_eq!(smallest_p(99), 0.02);
         assert_eq!(bootstrap_p(&[Some(-1.0), Some(1.0), Some(0.0)]), Some(1.0));
         assert_eq!(bootstrap_p(&[Some(1.0), None]), None);
     }

@@ -9,6 +9,8 @@ use contract::layout::Layout;
 use contract::plan;
 use contract::receipt::{self, Receipt};
 
+use crate::format;
+
 /// Names and values, in the order shown.
 pub type Facts = Vec<(String, String)>;
 
@@ -46,37 +48,18 @@ fn settings(config: &Config, folds: usize) -> Facts {
         (None, Some(column)) => format!("one test set, by column {column} of the manifest"),
         (None, None) => format!("{folds} folds by patient, seed {}", config.dataset.seed),
     };
+    let seeds = config.methods.iter().map(|method| (method.name.as_str(), format::list(&method.seeds)));
     let train = &config.methods[0].train;
     let (low, high) = config.preprocess.window_hu();
     let fact = |name: &str, value: String| (name.to_owned(), value);
     vec![
         fact("data", source),
         fact("folds", split),
-        fact("training seeds", seeds(config)),
+        fact("training seeds", format::grouped(seeds)),
         fact("slice", format!("{0} x {0} pixels, window {low} to {high} HU", config.preprocess.size)),
         fact("training", format!("{} epochs, batch {}, learning rate {}", train.epochs, train.batch_size, train.lr)),
         fact("bootstrap", format!("{} resamples, seed {}", config.report.bootstrap, config.report.seed)),
     ]
-}
-
-/// The seeds of the methods, those with the same seeds together.
-fn seeds(config: &Config) -> String {
-    let mut groups: Vec<(&[u64], Vec<&str>)> = Vec::new();
-    for method in &config.methods {
-        match groups.iter_mut().find(|(seeds, _)| *seeds == method.seeds) {
-            Some((_, names)) => names.push(&method.name),
-            None => groups.push((&method.seeds, vec![&method.name])),
-        }
-    }
-    let list = |seeds: &[u64]| seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-    match &groups[..] {
-        [(seeds, _)] => list(seeds),
-        _ => groups
-            .iter()
-            .map(|(seeds, names)| format!("{} ({})", list(seeds), names.join(", ")))
-            .collect::<Vec<_>>()
-            .join("; "),
-    }
 }
 
 /// The keys in which the methods' settings differ.

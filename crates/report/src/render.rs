@@ -1,6 +1,6 @@
 //! Tables as text for the terminal, Markdown and LaTeX.
 
-use crate::tables::Table;
+use crate::tables::{Block, Table};
 
 /// A table with aligned columns, as it stands on the terminal.
 pub fn text(table: &Table) -> String {
@@ -69,19 +69,41 @@ pub fn latex(tables: &[Table]) -> String {
     format!("% Compiles by itself, and can be \\input into a document.\n{LATEX_HEAD}\n{body}\\chumokuend\n")
 }
 
+/// Lines that a page of LaTeX has room for beside head and notes.
+const LATEX_LINES: usize = 50;
+
+/// A table as one or more floats: LaTeX does not break them, so blocks that do not fit together stand on pages of their own.
 fn latex_table(table: &Table) -> String {
+    let mut pages: Vec<(usize, Vec<&Block>)> = Vec::new();
+    for block in &table.blocks {
+        let lines = block.rows.len() + usize::from(!block.title.is_empty());
+        match pages.last_mut() {
+            Some((used, blocks)) if *used + lines <= LATEX_LINES => {
+                *used += lines;
+                blocks.push(block);
+            }
+            _ => pages.push((lines, vec![block])),
+        }
+    }
+    let last = pages.len().saturating_sub(1);
+    let page = |(page, (_, blocks)): (usize, &(usize, Vec<&Block>))| latex_page(table, blocks, page, page == last);
+    pages.iter().enumerate().map(page).collect()
+}
+
+fn latex_page(table: &Table, blocks: &[&Block], page: usize, is_last: bool) -> String {
     let line = |row: &[String]| row.iter().map(|cell| escape_latex(cell)).collect::<Vec<_>>().join(" & ") + " \\\\\n";
     let columns = table.head.len();
     let title = table.title.split_once(". ").map_or(table.title.as_str(), |(_, title)| title);
+    let (more, label) =
+        if page == 0 { ("", table.id.to_owned()) } else { (" (continued)", format!("{}-{}", table.id, page + 1)) };
     let mut out = format!(
-        "\\begin{{table}}[htbp]\n\\centering\n\\scriptsize\n\\setlength{{\\tabcolsep}}{{3pt}}\n\\caption{{{}}}\n\\label{{tab:{}}}\n",
+        "\\begin{{table}}[htbp]\n\\centering\n\\scriptsize\n\\setlength{{\\tabcolsep}}{{3pt}}\n\\caption{{{}{more}}}\n\\label{{tab:{label}}}\n",
         escape_latex(title),
-        table.id
     );
     // A box of the line's width centres a table that is a little wider than the text.
     out.push_str(&format!("\\makebox[\\linewidth][c]{{\\begin{{tabular}}{{{}}}\n\\hline\n", "l".repeat(columns)));
     out.push_str(&format!("{}\\hline\n", line(&table.head)));
-    for block in &table.blocks {
+    for block in blocks {
         if !block.title.is_empty() {
             out.push_str(&format!(
                 "\\multicolumn{{{columns}}}{{l}}{{\\textit{{{}}}}} \\\\\n",
@@ -91,7 +113,7 @@ fn latex_table(table: &Table) -> String {
         block.rows.iter().for_each(|row| out.push_str(&line(row)));
         out.push_str("\\hline\n");
     }
-    let notes: Vec<String> = table.notes.iter().map(|note| escape_latex(note)).collect();
+    let notes: Vec<String> = table.notes.iter().filter(|_| is_last).map(|note| escape_latex(note)).collect();
     out.push_str(&format!(
         "\\end{{tabular}}}}\n\\par\\medskip\\parbox{{\\linewidth}}{{{}}}\n\\end{{table}}\n\n",
         notes.join(" ")
@@ -102,7 +124,7 @@ fn latex_table(table: &Table) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tables::{Block, Place};
+    use crate::tables::Place;
 
     fn table() -> Table {
         let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
@@ -130,5 +152,20 @@ mod tests {
         let latex = latex(&[table()]);
         assert!(latex.contains("this\\_study") && latex.contains("1 \\%") && latex.contains("50 \\% $<$ p"));
         assert_eq!(escape_latex("a\\b{}"), "a\\textbackslash{}b\\{\\}");
+    }
+
+    #[test]
+    fn a_table_longer_than_a_page_is_continued() {
+        let block =
+            |title: &str, rows: usize| Block { title: title.into(), rows: vec![vec!["m".into(), "1".into()]; rows] };
+        let blocks = vec![block("one", 30), block("two", 18), block("three", 12)];
+        let latex = latex(&[Table { blocks, ..table() }]);
+        assert_eq!(latex.matches("\\begin{table}").count(), 2);
+        assert!(
+            latex.contains("\\caption{T}\n\\label{tab:t}")
+                && latex.contains("\\caption{T (continued)}\n\\label{tab:t-2}")
+        );
+        let (first, second) = latex.split_once("(continued)").unwrap();
+        assert!(first.contains("{two}") && second.contains("{three}") && !first.contains("50 \\% $<$ p"), "{latex}");
     }
 }

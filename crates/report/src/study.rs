@@ -91,7 +91,7 @@ pub fn run(config: &Config, force: bool) -> Result<Option<String>, Error> {
 fn stdout(study: &Study, folder: &Path) -> String {
     let shown = study.tables.iter().filter(|table| table.place != Place::Reference);
     let tables: String = shown.map(|table| render::text(table) + "\n").collect();
-    format!("{tables}{}\n{}\n", study.answer.sentence, folder.join("report.html").display())
+    format!("{tables}{}{}\n", study.answer.text(), folder.join("report.html").display())
 }
 
 /// What to assess in a study.

@@ -118,11 +118,30 @@ fn p_is_corrected_over_the_methods_by_holm() {
         assert!(tested.windows(2).all(|pair| pair[0].1 <= pair[1].1) && tested.iter().all(|(p, holm)| holm >= p));
     }
     assert!(stdout.contains("p, Holm"));
+    // The sentence names each method once, on the side that its corrected p puts it.
+    let sentence = stdout.lines().find(|line| line.starts_with("Slice AUC of 4 methods against conventional")).unwrap();
+    let (higher, rest) = sentence.split_once("the data do not tell").unwrap_or((sentence, ""));
+    for entry in entries(&json, "slice", "auc") {
+        let (name, differs) = (entry["b"].as_str().unwrap(), number(&entry["p_holm"]) < 0.05);
+        assert_eq!((higher.contains(name), rest.contains(name)), (differs, !differs), "{sentence}");
+    }
+    assert!(!stdout.contains("raise report.bootstrap"));
+    // 2 / 101 times 4 is above 0.05.
+    let set = ["--set", "report.bootstrap=100", "--config", "study.yaml", "--progress", "none"];
+    let few = Command::cargo_bin("chumoku-report").unwrap().current_dir(root.path()).args(set).output().unwrap();
+    let few = String::from_utf8(few.stdout).unwrap();
+    assert!(
+        few.contains(
+            "With 100 resamples no p of the bootstrap is below 0.020, so corrected for 4 methods none can pass"
+        )
+    );
+    assert!(few.contains("correction: the data do not tell any of them apart from conventional. With 100"), "{few}");
     assert!(file(&root, "comparisons.csv").starts_with("a,b,level,metric,unit,difference,"));
     let two = Fake { reversed: true, ..Fake::default() };
     let (stdout, json, _root) = report(&two);
     assert!(json["comparisons"].as_array().unwrap().iter().all(|entry| entry["p_holm"].is_null()));
     assert!(!stdout.contains("Holm") && !stdout.contains("All methods"));
+    assert!(!stdout.contains("Slice AUC of") && stdout.contains("With the confounder reversed"));
 }
 
 #[test]
@@ -153,6 +172,7 @@ fn attention_is_the_mean_over_slices_and_seeds() {
     assert_eq!(json["methods"]["unsupervised"]["collapsed_seeds"], serde_json::json!([0, 1, 2]));
     assert!(json["methods"]["proposed"]["collapsed_seeds"].is_null());
     assert!(stdout.contains("The attention maps of unsupervised have collapsed"));
+    assert!(stdout.contains("No attention map: plain."));
     let csv = file(&root, "attention.csv");
     assert!(csv.contains("\nkept,attention_in_lung,percent,72,89.1,"), "{csv}");
     assert!(file(&root, "report.html").contains("attention maps of unsupervised have collapsed"));
@@ -196,8 +216,17 @@ fn the_fall_is_the_standard_less_the_reversed_set() {
     }
     let plain = entries(&json, "fall_slice", "auc").into_iter().find(|entry| entry["b"] == "plain").unwrap();
     assert!((number(&plain["difference"]) - (falls[2] - falls[0])).abs() < 1e-9, "on the seeds both have: {plain}");
-    assert!(stdout.contains("Confounder reversed: fake") && stdout.contains("With the confounder reversed") == false);
-    assert!(file(&root, "report.html").contains("With the confounder reversed the slice AUC falls by least "));
+    assert!(stdout.contains("Confounder reversed: fake"));
+    // Five methods: the least, the one compared with if it is another, the most.
+    let fall = |method: &str| number(&json["methods"][method]["reversed"]["fall_slice"]["auc"]["value"]);
+    let methods = ["conventional", "proposed", "kept", "unsupervised", "plain"];
+    let most = methods.into_iter().max_by(|a, b| fall(a).total_cmp(&fall(b))).unwrap();
+    let sentence = stdout.lines().find(|line| line.starts_with("With the confounder reversed")).unwrap();
+    assert!(
+        sentence.contains(&format!("{:.3} for {most} (most). Against conventional: more is lost by", fall(most))),
+        "{sentence}"
+    );
+    assert!(file(&root, "report.html").contains("With the confounder reversed the slice AUC falls by"));
     assert_eq!(file(&root, "reversed.csv").lines().count(), 1 + 5 * 3);
 }
 

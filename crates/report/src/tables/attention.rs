@@ -6,9 +6,14 @@ use crate::comparison::Level;
 use crate::format;
 use crate::measure::{COLLAPSED_STD, Measure};
 
+/// Whether a method has maps of which anything was measured.
+fn has_maps(result: &MethodResult) -> bool {
+    result.attention.as_ref().is_some_and(|all| all.0.iter().any(|(_, estimate)| estimate.defined().is_some()))
+}
+
 /// The table; None if nothing was measured.
 pub(super) fn measures(assessment: &Assessment) -> Option<Table> {
-    let (_, first) = assessment.methods.0.iter().find(|(_, result)| result.attention.is_some())?;
+    let (_, first) = assessment.methods.0.iter().find(|(_, result)| has_maps(result))?;
     let is_measured = |measure: Measure| first.attention.as_ref().is_some_and(|all| all.get(measure.key()).is_some());
     let shown: Vec<Measure> =
         Measure::ALL.into_iter().filter(|measure| is_measured(*measure) && !measure.is_of_the_slice()).collect();
@@ -24,9 +29,10 @@ pub(super) fn measures(assessment: &Assessment) -> Option<Table> {
         let own = own.chain([found.n.to_string()]).collect::<Vec<_>>();
         Some([own, against(assessment, name, Level::Attention, measure)].concat())
     };
+    let with_maps = || assessment.methods.0.iter().filter(|(_, result)| has_maps(result));
     let block = |measure: &Measure| Block {
         title: format::head(*measure),
-        rows: assessment.methods.0.iter().filter_map(|method| row(method, *measure)).collect(),
+        rows: with_maps().filter_map(|method| row(method, *measure)).collect(),
     };
     let references = ["uniform map", "map as taught"].map(str::to_owned).into_iter().filter(|_| has_uniform);
     let own = ["method", "mean"].map(str::to_owned).into_iter().chain(references).chain(["slices".to_owned()]);
@@ -42,6 +48,11 @@ pub(super) fn measures(assessment: &Assessment) -> Option<Table> {
 
 fn notes(assessment: &Assessment, has_uniform: bool) -> Vec<String> {
     let mut notes = collapsed(assessment);
+    let without = assessment.methods.0.iter().filter(|(_, result)| !has_maps(result));
+    let without: Vec<&str> = without.map(|(name, _)| name.as_str()).collect();
+    if !without.is_empty() {
+        notes.push(format!("No attention map: {}.", without.join(", ")));
+    }
     notes.push(
         "Mean over the slices in which a measure is defined, each counting the same, then over the seeds.".to_owned(),
     );

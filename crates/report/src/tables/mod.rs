@@ -11,6 +11,8 @@ mod reversed;
 use crate::assess::Assessment;
 use crate::comparison::{Comparison, Level};
 use crate::format;
+use crate::intervals::smallest_p;
+use crate::metrics::Metric;
 use crate::quantity::Quantity;
 
 pub use attention::collapsed;
@@ -96,24 +98,45 @@ fn against_notes(assessment: &Assessment) -> Vec<String> {
         "In brackets: {} interval by bootstrap over patients within class; differences are paired by patient.",
         format::level(assessment.confidence)
     )];
-    let mut families: Vec<(&str, &[i64])> = Vec::new();
-    for entry in &assessment.comparisons {
-        if !families.iter().any(|(name, _)| *name == entry.b) {
-            families.push((&entry.b, &entry.seeds));
-        }
-    }
-    if assessment.methods.0.iter().any(|(_, result)| result.seeds.len() > 1) {
-        let of = |(name, seeds): &(&str, &[i64])| format!("{name} {}", format::list(seeds));
-        let all = families.iter().map(of).collect::<Vec<_>>().join("; ");
-        notes.push(format!(
-            "A method's own numbers rest on all its seeds, a difference on the seeds it has in common with {a}: {all}."
-        ));
-    }
+    let families = assessment.family(Level::Slice, Metric::Auc);
+    notes.extend(seeds_note(assessment, &families));
     if is_corrected(assessment) {
         notes.push(format!(
             "p, Holm: corrected for the {} methods compared with {a}, metric by metric.",
             families.len()
         ));
     }
+    notes.extend(too_few_resamples(assessment));
+    if assessment.comparisons.iter().any(|entry| entry.interval.is_err()) {
+        notes.push("No interval: the same in every resample, or undefined; metrics.json says which.".to_owned());
+    }
     notes
+}
+
+/// A remark where the bootstrap has so few resamples that its smallest p, corrected, is above the level.
+pub fn too_few_resamples(assessment: &Assessment) -> Option<String> {
+    let methods = assessment.family(Level::Slice, Metric::Auc).len();
+    let smallest = smallest_p(assessment.bootstrap);
+    let can_pass = smallest * methods as f64 <= 1.0 - assessment.confidence;
+    (is_corrected(assessment) && !can_pass).then(|| {
+        format!(
+            "With {} resamples no p of the bootstrap is below {}, so corrected for {methods} methods none can pass; raise \
+             report.bootstrap.",
+            assessment.bootstrap,
+            format::fixed(smallest, 3)
+        )
+    })
+}
+
+/// What differences rest on where methods have more seeds than the one they are compared with, or fewer.
+fn seeds_note(assessment: &Assessment, entries: &[&Comparison]) -> Option<String> {
+    let has_more = |name: &str, entry: &Comparison| {
+        assessment.methods.get(name).is_some_and(|result| result.seeds.len() > entry.seeds.len())
+    };
+    entries.iter().find(|entry| has_more(&entry.a, entry) || has_more(&entry.b, entry))?;
+    let seeds = entries.iter().map(|entry| (entry.b.as_str(), format::list(&entry.seeds)));
+    Some(format!(
+        "A method's own numbers rest on all its seeds, a difference on the seeds both methods have: {}.",
+        format::grouped(seeds)
+    ))
 }

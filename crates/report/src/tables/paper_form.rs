@@ -1,6 +1,6 @@
 //! Tables 1 to 4: the methods of the paper's form.
 
-use super::{Block, Place, Table};
+use super::{Block, Place, Table, seeds_note};
 use crate::assess::{Assessment, MethodResult, Part};
 use crate::comparison::{Comparison, Level};
 use crate::estimate::Estimate;
@@ -93,14 +93,19 @@ pub(super) fn slices(assessment: &Assessment) -> Table {
     let total: u64 = assessment.slices.0.iter().map(|(_, count)| count).sum();
     let mut notes = vec![
         format!(
-            "{}: {}. Sensitivity is the recall of {}.",
+            "{}: {}. Sensitivity is the recall of {}{}.",
             format::plural(total, "slice"),
             by_class(&assessment.slices),
-            positive(assessment)
+            positive(assessment),
+            if assessment.classes.len() > 2 {
+                ", specificity that of all others; AUC is of it against the rest"
+            } else {
+                ""
+            }
         ),
         slice_note(assessment),
     ];
-    notes.extend(common_seeds(assessment));
+    notes.extend(seeds_note(assessment, &first(assessment)));
     notes.extend(undefined_notes(assessment, |result| &result.slice, |part| &part.slice));
     let head = [vec!["method".to_owned()], Metric::TABLE.map(format::head).to_vec()].concat();
     Table {
@@ -147,7 +152,7 @@ pub(super) fn patients(assessment: &Assessment) -> Table {
             format::level(assessment.confidence)
         ),
     ];
-    notes.extend(common_seeds(assessment));
+    notes.extend(seeds_note(assessment, &first(assessment)));
     notes.extend(undefined_notes(assessment, |result| &result.patient, |part| &part.patient));
     let head = [vec!["method".to_owned()], PATIENT_COLUMNS.map(|(name, _)| name.to_owned()).to_vec()].concat();
     Table {
@@ -169,6 +174,11 @@ fn pairs(assessment: &Assessment) -> Vec<(&str, &str)> {
     pairs
 }
 
+/// The first comparison.
+fn first(assessment: &Assessment) -> Vec<&Comparison> {
+    assessment.comparisons.iter().take(1).collect()
+}
+
 /// A row of differences under the methods' rows, for each pair shown.
 fn append_differences(block: &mut Block, assessment: &Assessment, level: Level, metrics: &[Metric]) {
     for pair in pairs(assessment) {
@@ -176,14 +186,6 @@ fn append_differences(block: &mut Block, assessment: &Assessment, level: Level, 
             |metric: &Metric| assessment.comparison(pair, level, *metric).map_or(String::new(), format::difference);
         block.rows.push([vec![format!("{} - {}", pair.1, pair.0)], metrics.iter().map(cell).collect()].concat());
     }
-}
-
-/// What a difference rests on where a method has more seeds than the other.
-fn common_seeds(assessment: &Assessment) -> Option<String> {
-    let (a, b) = assessment.first_pair()?;
-    let seeds = &assessment.comparisons.first()?.seeds;
-    let fewer = |name| assessment.methods.get(name).is_some_and(|result| result.seeds.len() > seeds.len());
-    (fewer(a) || fewer(b)).then(|| format!("The difference rests on the seeds both have: {}.", format::list(seeds)))
 }
 
 fn by_class(counts: &Ordered<u64>) -> String {
