@@ -48,8 +48,8 @@ interop: smoke .venv/lungmask ## exported networks in PyTorch (Python): outputs 
 	@.venv/lungmask/bin/python tools/check_torchscript.py data/smoke/model.pt data/smoke/1_masks/slices.parquet \
 		data/smoke/3_runs/proposed/fold-0/seed-0/predictions.parquet
 
-bench: build .venv/lungmask ## times: training and prediction in images/s; lung masks beside lungmask (Python)
-	$(CARGO) bench $(LOCKED) --profile release --workspace --bench throughput
+bench: build .venv/lungmask ## times and memory: training and prediction beside PyTorch, lung masks beside lungmask (Python)
+	@.venv/lungmask/bin/python tools/bench_pytorch.py data/bench-pytorch
 	@.venv/lungmask/bin/python tools/bench_lungmask.py data/bench-lungmask
 
 # The Python that results are held against. lungmask: 3.2 GB, since torch from PyPI brings CUDA; tensorboard: 180 MB.
