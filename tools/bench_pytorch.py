@@ -230,8 +230,8 @@ def main():
             lines += rows(side, threads, *compare(program, arguments.folder / f"{side}", side, threads, arguments))
             print("\n".join(lines[-3:]), file=sys.stderr, flush=True)
     from importlib.metadata import version
-    text = (f"ABN, batch 16, AdamW, augmented; random slices; torch {version('torch')} against chumoku-train with libtorch 2.11.0; best of "
-            f"{arguments.repeat}; {hardware()}; load before the first run {load:.1f}.\n\n" + "\n".join(lines))
+    text = (f"ABN, batch 16, AdamW, augmented; random slices; torch {version('torch')} against chumoku-train with libtorch "
+            f"2.11.0; best of {arguments.repeat}; {hardware()}; load before the first run {load:.1f}.\n\n" + "\n".join(lines))
     print(text)
     if arguments.out:
         arguments.out.write_text(text + "\n")
