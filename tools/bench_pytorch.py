@@ -195,9 +195,11 @@ def compare(program, folder, side, threads, arguments):
 def rows(side, threads, ours, plain, fused, workers):
     start = f"| {side} | {threads} |"
     found = []
-    for name, run in (("Chumoku", ours), (f"PyTorch, {workers} workers", plain), (f"PyTorch, {workers} workers, fused AdamW", fused)):
-        ratio = "" if run is ours else " | ".join(f"{ours[key] / run[key]:.2f}" for key in ("training", "prediction", "memory"))
-        found.append(f"{start} {name} | {run['training']:.1f} | {run['prediction']:.1f} | {run['memory']:.0f} | {ratio or ' |  | '} |")
+    theirs = f"PyTorch, workers: {workers}"
+    for name, run in (("Chumoku", ours), (theirs, plain), (f"{theirs}, fused AdamW", fused)):
+        numbers = [f"{run['training']:.1f}", f"{run['prediction']:.1f}", f"{run['memory']:.0f}"]
+        ratios = [f"{ours[key] / run[key]:.2f}" for key in ("training", "prediction", "memory")]
+        found.append(f"{start} {name} | {' | '.join(numbers + (['', '', ''] if run is ours else ratios))} |")
     return found
 
 
@@ -223,7 +225,8 @@ def main():
     parser.add_argument("--out", type=pathlib.Path)
     arguments = parser.parse_args()
     program, load = executable(), os.getloadavg()[0]
-    lines = ["| side, px | threads | | training, images/s | prediction, images/s | peak memory, MiB | ours / theirs: training | prediction | memory |",
+    lines = ["| side, px | threads | | training, images/s | prediction, images/s | peak memory, MiB | ours / theirs: training | "
+             "prediction | memory |",
              "|---|---|---|---|---|---|---|---|---|"]
     for side in arguments.sides:
         for threads in arguments.threads:
