@@ -43,13 +43,15 @@ test: setup .venv/tensorboard ## fmt, clippy, docs, tests, and the smoke study t
 	@$(MAKE) --no-print-directory reproduce
 
 # A study's run as TorchScript, run by PyTorch: fold 0 of the smoke study, the ABN with the proposed loss.
-interop: smoke .venv/lungmask ## exported networks in PyTorch (Python): outputs equal to the predictions
+interop: smoke .venv/lungmask ## exported networks in PyTorch (Python), and its CUDA library in our programs
 	@$(BIN)/chumoku-train export --weights data/smoke/3_runs/proposed/fold-0/seed-0/weights.safetensors --out data/smoke/model.pt
 	@.venv/lungmask/bin/python tools/check_torchscript.py data/smoke/model.pt data/smoke/1_masks/slices.parquet \
 		data/smoke/3_runs/proposed/fold-0/seed-0/predictions.parquet
+	@LIBTORCH=$$(echo .venv/lungmask/lib/python3*/site-packages/torch) $(BIN)/chumoku-train doctor | grep -q site-packages/torch/lib && \
+		echo "libtorch_cuda.so of the PyPI wheel: loaded by a program that was built without it"
 
-bench: build .venv/lungmask ## times: training and prediction in images/s; lung masks beside lungmask (Python)
-	$(CARGO) bench $(LOCKED) --profile release --workspace --bench throughput
+bench: build .venv/lungmask ## times and memory: training and prediction beside PyTorch, lung masks beside lungmask (Python)
+	@.venv/lungmask/bin/python tools/bench_pytorch.py data/bench-pytorch
 	@.venv/lungmask/bin/python tools/bench_lungmask.py data/bench-lungmask
 
 # The Python that results are held against. lungmask: 3.2 GB, since torch from PyPI brings CUDA; tensorboard: 180 MB.

@@ -15,13 +15,13 @@ import json
 import logging
 import os
 import pathlib
-import platform
 import re
 import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
+from measuring import HERE, hardware, measured
+
 # What is printed: row, key, the largest ratio that counts as good.
 ROWS = [("whole job, process to process, s", "process", 1.0), ("whole job without imports, s", "whole", 1.0),
         ("network: loading it, s", "model", None), ("network: forward passes, s", "network", None),
@@ -63,22 +63,6 @@ def child(weights, volume, mask, threads):
     # Not the sum of the parts: what lies between them belongs to the job.
     spent["rest"] = spent["whole"] - spent["network"] - spent["model"]
     print(json.dumps(spent))
-
-
-def measured(command, threads):
-    """Runs a command; its output, and wall time, CPU time and peak memory of the process."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(HERE)}
-    started = time.perf_counter()
-    process = subprocess.Popen([str(part) for part in command], env=environment, text=True, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
-    out, err = process.stdout.read(), process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"bench_lungmask: {command[0]} ended with {process.returncode}: {err[-2000:]}")
-    numbers = {"process": time.perf_counter() - started, "cpu": usage.ru_utime + usage.ru_stime,
-               "memory": usage.ru_maxrss / 1024}
-    return out, err, numbers
 
 
 def theirs(weights, volume, mask, threads):
@@ -133,12 +117,6 @@ def prepare(arguments):
     model = folder / "model.pt"
     subprocess.run([sys.executable, HERE / "export_lungmask.py", weights, model], check=True, stdout=subprocess.DEVNULL)
     return volume, weights, model
-
-
-def hardware():
-    with open("/proc/cpuinfo") as file:
-        name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.processor())
-    return f"{name}, {os.cpu_count()} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 30} GiB"
 
 
 def table(threads, python, rust):

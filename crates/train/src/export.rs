@@ -5,7 +5,7 @@
 //! traced; nothing in it depends on the traced sizes, so that N and S are free.
 //!
 //! tch can only trace a pass that returns one tensor. So the outputs of an ABN are traced into one operation that takes all three and
-//! whose result nobody wants, and [`crate::archive`] then takes that operation's name out of the file's code, which leaves a tuple.
+//! whose result nobody wants, and `archive` then takes that operation's name out of the file's code, which leaves a tuple.
 
 use std::path::Path;
 
@@ -138,7 +138,7 @@ fn card(weights: &Path, model: &Model, settings: &Settings) -> Result<Value, Err
         "classes": settings.classes,
         "input": {
             "shape": "(N, 1, S, S)", "kind": "float32", "range": [0, 1],
-            "meaning": "CT slice in the window that preprocess.window_center_hu and window_width_hu of the study name: 0 at its lower end, 1 at its upper",
+            "meaning": "CT slice, 0 at the lower end of the study's window (preprocess.window_center_hu, window_width_hu), 1 at its upper",
         },
         "normalisation": {
             "inside": true, "mean": settings.pixels.mean, "std": settings.pixels.std, "channels": settings.pixels.channels,

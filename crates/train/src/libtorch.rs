@@ -65,7 +65,7 @@ pub fn load_cuda() -> Result<(), String> {
     let chosen = choose(&own, std::env::var_os(LIBTORCH).map(PathBuf::from))?;
     check_version(&chosen)?;
     let mut changes = Vec::new();
-    if chosen != own {
+    if !same(&chosen, &own) {
         let before = std::env::var_os(SEARCH).unwrap_or_default();
         changes.push((SEARCH, join(&chosen, before)));
     }
@@ -102,6 +102,12 @@ fn choose(own: &Path, named: Option<PathBuf>) -> Result<PathBuf, String> {
             other.filter(|other| *other != own).map(|other| format!(", nor has {} of {LIBTORCH}", other.display()));
         format!("the libtorch in use, {}, has no {CUDA}{}; {ADVICE}", own.display(), named.unwrap_or_default())
     })
+}
+
+/// Whether two folders lead to one `libtorch_cpu.so`, perhaps by links.
+fn same(one: &Path, other: &Path) -> bool {
+    let file = |folder: &Path| folder.join(CPU).canonicalize().ok();
+    file(one).is_some_and(|path| Some(path) == file(other))
 }
 
 fn check_version(folder: &Path) -> Result<(), String> {
