@@ -97,6 +97,7 @@ fn write(folder: &Path, slices: &Slices) -> std::io::Result<()> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     Mode::None.install();
+    train::memory::keep();
     let Some(side) = flag("--side") else {
         for (side, threads) in SIDES.into_iter().flat_map(|side| THREADS.map(|threads| (side, threads))) {
             let mut command = std::process::Command::new(std::env::current_exe()?);

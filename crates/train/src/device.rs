@@ -7,7 +7,8 @@ use tch::{Cuda, Device};
 
 use crate::{Error, libtorch};
 
-/// Turns `cpu`, `cuda` or `cuda:N` into a device that is there, and sets the number of CPU threads (0: all cores).
+/// Turns `cpu`, `cuda` or `cuda:N` into a device that is there, and sets the number of CPU threads (0: all cores), for libtorch
+/// and for what is done around it: batches and updates. A process decides once; later calls change libtorch's number only.
 /// For CUDA the program may start again, see [`libtorch`]; so this comes before any work.
 ///
 /// # Errors
@@ -15,6 +16,7 @@ use crate::{Error, libtorch};
 pub fn open(name: &str, threads: u32) -> Result<Device, Error> {
     let threads = if threads == 0 { cores() } else { i32::try_from(threads).unwrap_or(i32::MAX) };
     tch::set_num_threads(threads);
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(usize::try_from(threads).unwrap_or(1)).build_global();
     let problem = |problem: String| Error::Device { device: name.to_owned(), problem };
     let index = match name.split_once(':') {
         _ if name == "cpu" => return Ok(Device::Cpu),

@@ -120,9 +120,6 @@ impl Work<'_> {
     fn run(&self) -> Result<BTreeMap<String, String>, Error> {
         let layout = Layout::new(self.config);
         let device = device::open(&self.method.train.device, self.method.train.threads)?;
-        // As many threads for augmentation and updates as for the network. The first run of a process decides; later ones have the same.
-        let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         let split = data::split(&self.inputs.slices, &layout.slices(), &layout.folds_table(), self.fold)?;
         let checkpoint = self.folder.path().join(CHECKPOINT);
         let run = Run {
