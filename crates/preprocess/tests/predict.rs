@@ -13,10 +13,10 @@ use contract::layout::{ATTENTION_VOLUME, EXCLUDED, OVERLAYS, PREDICTIONS, SLICES
 use contract::schema::{self, column};
 use contract::table::{TableReader, TableWriter, text};
 use contract::{Config, hash};
-use ndarray::{Array3, Axis, s};
+use ndarray::{Array3, s};
 use nifti::writer::WriterOptions;
 use nifti::{IntoNdArray, NiftiHeader, NiftiObject, ReaderOptions};
-use support::{Outcome, Slice, Study};
+use support::{AXES, Outcome, Slice, Study, stored};
 
 /// All rows of a table of slices.
 fn slices(path: &Path) -> RecordBatch {
@@ -184,27 +184,14 @@ fn attention_lies_at_one_place_of_the_patient_however_the_volume_is_stored() {
     let (study, yaml) = threshold_study();
     let chest = support::chest(96, 128, false);
     // World axes right to left (column), front to back (row), feet to head; 1.5 x 2 x 4 mm, the centre of the volume at 0.
-    let (spacing, shape) = ([1.5, 2.0, 4.0], [128_usize, 96, 3]);
-    let world = Array3::from_shape_fn((shape[0], shape[1], shape[2]), |(x, y, _)| chest[(y, x)]);
+    let spacing = [1.5, 2.0, 4.0];
+    let world = Array3::from_shape_fn((128, 96, 3), |(x, y, _)| chest[(y, x)]);
     // By hand: column 79.5, row 31.5 (see above), the lowest slice; RAS x and y run against columns and rows.
     let expected = [(63.5 - 79.5) * 1.5, (47.5 - 31.5) * 2.0, -4.0];
-    for (number, axes) in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].into_iter().enumerate() {
+    for (number, axes) in AXES.into_iter().enumerate() {
         for flips in [0b000, 0b011, 0b110] {
-            let mut stored = world.view().permuted_axes(axes);
-            let mut rows = [[0.0_f32; 4]; 3];
-            for (axis, along) in axes.into_iter().enumerate() {
-                let flipped = flips >> axis & 1 == 1;
-                if flipped {
-                    stored.invert_axis(Axis(axis));
-                }
-                let sign = if (along == 2) == flipped { -1.0 } else { 1.0 };
-                rows[along][axis] = (sign * spacing[along]) as f32;
-                rows[along][3] = (-sign * spacing[along] * (shape[along] - 1) as f64 / 2.0) as f32;
-            }
-            let [srow_x, srow_y, srow_z] = rows;
-            let header = NiftiHeader { srow_x, srow_y, srow_z, sform_code: 1, ..NiftiHeader::default() };
+            let (header, values) = stored(&world, spacing, axes, flips);
             let (input, out) = (study.path(&format!("{number}-{flips}.nii")), study.path(&format!("{number}-{flips}")));
-            let values = stored.as_standard_layout().into_owned();
             WriterOptions::new(&input).reference_header(&header).write_nifti(&values).expect("written");
             done(&run("prepare", &yaml, &input, &out, &[]));
             predict(&out, |id| Some(if id.ends_with("/0000") { hot() } else { vec![0.0; 16] }));

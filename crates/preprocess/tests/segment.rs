@@ -4,10 +4,10 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array3, Axis, s};
+use ndarray::{Array3, s};
 use nifti::writer::WriterOptions;
 use nifti::{IntoNdArray, NiftiHeader, NiftiObject, ReaderOptions};
-use support::{Outcome, Slice};
+use support::{AXES, Outcome, Slice, stored};
 
 fn segment(input: &Path, output: &Path, model: &support::Model, more: &[&str]) -> Outcome {
     let mut arguments: Vec<String> = vec!["segment".to_owned()];
@@ -112,29 +112,15 @@ fn lungs_lie_where_they_are_in_all_48_orientations() {
     let model = support::stand_in(folder.path());
     let chest = support::chest(96, 128, false);
     // World axes right to left (column), front to back (row), feet to head; 1.5 x 2 x 4 mm, the centre of the volume at 0.
-    let (spacing, shape) = ([1.5, 2.0, 4.0], [128_usize, 96, 3]);
-    let world = Array3::from_shape_fn((shape[0], shape[1], shape[2]), |(x, y, _)| chest[(y, x)]);
+    let spacing = [1.5, 2.0, 4.0];
+    let world = Array3::from_shape_fn((128, 96, 3), |(x, y, _)| chest[(y, x)]);
     // By hand: the lungs' centres are at 0.33 and 0.67 of the width and half the height; RAS x and y run against columns and rows.
     let across = |share: f64| (63.5 - share * 128.0) * 1.5;
     let expected = [[across(0.33), -1.0, 0.0], [across(0.67), -1.0, 0.0]];
-    for (number, axes) in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].into_iter().enumerate() {
+    for (number, axes) in AXES.into_iter().enumerate() {
         for flips in 0..8_usize {
-            let mut stored = world.view().permuted_axes(axes);
-            let mut rows = [[0.0_f32; 4]; 3];
-            for (axis, along) in axes.into_iter().enumerate() {
-                let flipped = flips >> axis & 1 == 1;
-                if flipped {
-                    stored.invert_axis(Axis(axis));
-                }
-                // RAS: columns and rows of the world run to -x and -y.
-                let sign = if (along == 2) == flipped { -1.0 } else { 1.0 };
-                rows[along][axis] = (sign * spacing[along]) as f32;
-                rows[along][3] = (-sign * spacing[along] * (shape[along] - 1) as f64 / 2.0) as f32;
-            }
-            let [srow_x, srow_y, srow_z] = rows;
-            let header = NiftiHeader { srow_x, srow_y, srow_z, sform_code: 1, ..NiftiHeader::default() };
+            let (header, values) = stored(&world, spacing, axes, flips);
             let path = |end: &str| folder.path().join(format!("{number}-{flips}{end}.nii"));
-            let values = stored.as_standard_layout().into_owned();
             WriterOptions::new(path("")).reference_header(&header).write_nifti(&values).expect("written");
             let outcome = segment(&path(""), &path("-mask"), &model, &["--no-check-orientation"]);
             assert_eq!(outcome.code, 0, "{}", outcome.stderr);

@@ -8,7 +8,8 @@ use dicom_core::{PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::mem::InMemElement;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
-use ndarray::Array2;
+use ndarray::{Array2, Array3, Axis};
+use nifti::NiftiHeader;
 use sha2::{Digest, Sha256};
 use tch::{CModule, Kind, Tensor};
 
@@ -253,4 +254,27 @@ impl Study {
         }
         assert!(!self.path("data/t/1_masks").exists() && !self.path("data/t/1_masks.partial").exists());
     }
+}
+
+/// Every order of the axes of a volume.
+pub const AXES: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+
+/// `world`, whose axes run right to left, front to back and feet to head, stored along `axes` and against those whose bit in `flips` is set:
+/// with the affine that leaves every voxel where it was, the volume's centre at 0.
+pub fn stored(world: &Array3<f32>, spacing: [f64; 3], axes: [usize; 3], flips: usize) -> (NiftiHeader, Array3<f32>) {
+    let mut stored = world.view().permuted_axes(axes);
+    let mut rows = [[0.0_f32; 4]; 3];
+    for (axis, along) in axes.into_iter().enumerate() {
+        let flipped = flips >> axis & 1 == 1;
+        if flipped {
+            stored.invert_axis(Axis(axis));
+        }
+        // RAS: columns and rows of the world run to -x and -y.
+        let sign = if (along == 2) == flipped { -1.0 } else { 1.0 };
+        rows[along][axis] = (sign * spacing[along]) as f32;
+        rows[along][3] = (-sign * spacing[along] * (world.shape()[along] - 1) as f64 / 2.0) as f32;
+    }
+    let [srow_x, srow_y, srow_z] = rows;
+    let header = NiftiHeader { srow_x, srow_y, srow_z, sform_code: 1, ..NiftiHeader::default() };
+    (header, stored.as_standard_layout().into_owned())
 }
