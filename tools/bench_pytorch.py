@@ -6,6 +6,8 @@ FOLDER gets the slices that `cargo bench --bench throughput` writes. Each measur
 turns, and of each number the best is taken, since other work on the machine can only add to it.
 The PyTorch side is what a user writes: eager mode, a DataLoader (0, 1 and 2 workers are tried, the fastest counts), augmentation by
 affine_grid and grid_sample, AdamW as it comes; once more with the fused AdamW. Peak memory is VmHWM, summed over its processes.
+Two more rows of ours: as many runs side by side as threads, one thread each, which is what `chumoku run` does (images/s and memory of
+all); and train.precision bf16, beside PyTorch's autocast to bfloat16.
 Needs what tools/lungmask_requirements.txt pins, and cargo.
 """
 import argparse
@@ -126,7 +128,8 @@ def train(model, loader, settings, epochs, fused):
     for epoch in range(epochs):
         started, running = time.perf_counter(), 0.0
         for image, mask, label in loader:
-            att_logits, per_logits, attention = model(image)
+            with torch.autocast("cpu", torch.bfloat16, enabled=settings["precision"] == "bf16"):
+                att_logits, per_logits, attention = (output.float() for output in model(image))
             target = functional.adaptive_avg_pool2d(mask, attention.shape[-2:])
             loss = (functional.cross_entropy(att_logits, label) + functional.cross_entropy(per_logits, label)
                     + settings["gamma"] * functional.mse_loss(attention, target))
@@ -155,7 +158,8 @@ def child(task):
     model.eval()
     with torch.inference_mode():
         for image, _, _ in DataLoader(plain, PREDICTION_BATCH, num_workers=workers):
-            att_logits, per_logits, _ = model(image)
+            with torch.autocast("cpu", torch.bfloat16, enabled=settings["precision"] == "bf16"):
+                att_logits, per_logits, _ = (output.float() for output in model(image))
             per_logits.softmax(-1).tolist(), att_logits.softmax(-1).tolist()
     found["prediction"] = len(plain) / (time.perf_counter() - started)
     print(json.dumps(found))
@@ -174,33 +178,53 @@ def best(runs):
             "memory": min(run["memory"] for run in runs)}
 
 
+def one(program, flags, threads, precision="f32"):
+    return json.loads(measured([program, *flags, "--precision", precision], threads)[0].splitlines()[-1])
+
+
+def side_by_side(program, flags, runs):
+    """`runs` processes of one thread at the same time: images/s and memory of all."""
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(runs) as pool:
+        found = list(pool.map(lambda _: one(program, flags, 1), range(runs)))
+    return {key: sum(run[key] for run in found) for key in ("training", "prediction", "memory")}
+
+
 def compare(program, folder, side, threads, arguments):
-    """Best numbers of ours, PyTorch and PyTorch with the fused AdamW, and the number of workers."""
+    """Rows of the table: name, numbers, and the row they are compared with."""
     more = ["--batches", arguments.batches] if arguments.batches else []
     flags = ["--side", side, "--threads", threads, *more]
     measured([program, *flags, "--write", folder], threads)
-    ours, tried, fused = [], {workers: [] for workers in WORKERS}, []
+    ours, tried, fused, half, their_half, many = [], {workers: [] for workers in WORKERS}, [], [], [], []
+
+    def quickest():
+        return max(tried, key=lambda workers: max((run["training"] for run in tried[workers]), default=0.0))
+
     for turn in range(arguments.repeat):
-        out, _, _ = measured([program, *flags], threads)
-        ours.append(json.loads(out.splitlines()[-1]))
+        ours.append(one(program, flags, threads))
         # The first turn tries every number of workers, the others repeat the fastest.
-        fastest = max(tried, key=lambda workers: max((run["training"] for run in tried[workers]), default=0.0))
-        for workers in WORKERS if turn == 0 else [fastest]:
+        for workers in WORKERS if turn == 0 else [quickest()]:
             tried[workers].append(theirs(ours[0], folder, workers, False))
-        fastest = max(tried, key=lambda workers: max((run["training"] for run in tried[workers]), default=0.0))
-        fused.append(theirs(ours[0], folder, fastest, True))
-    return best(ours), best(tried[fastest]), best(fused), fastest
+        fused.append(theirs(ours[0], folder, quickest(), True))
+        half.append(one(program, flags, threads, "bf16"))
+        their_half.append(theirs(half[0], folder, quickest(), True))
+        if threads > 1:
+            many.append(side_by_side(program, ["--side", side, "--threads", 1, *more], threads))
+    workers = quickest()
+    plain = best(tried[workers])
+    found = [("Chumoku", best(ours), None), (f"PyTorch, workers: {workers}", plain, best(ours)),
+             (f"PyTorch, workers: {workers}, fused AdamW", best(fused), best(ours))]
+    if many:
+        found.append((f"Chumoku, {threads} runs of one thread / PyTorch", best(many), plain))
+    return found + [("Chumoku, bf16", best(half), None), ("PyTorch, autocast bf16, fused AdamW", best(their_half), best(half))]
 
 
-def rows(side, threads, ours, plain, fused, workers):
-    start = f"| {side} | {threads} |"
-    found = []
-    theirs = f"PyTorch, workers: {workers}"
-    for name, run in (("Chumoku", ours), (theirs, plain), (f"{theirs}, fused AdamW", fused)):
-        numbers = [f"{run['training']:.1f}", f"{run['prediction']:.1f}", f"{run['memory']:.0f}"]
-        ratios = [f"{ours[key] / run[key]:.2f}" for key in ("training", "prediction", "memory")]
-        found.append(f"{start} {name} | {' | '.join(numbers + (['', '', ''] if run is ours else ratios))} |")
-    return found
+def row(side, threads, name, run, other):
+    """One line. Ratios are ours over theirs, whichever of both the line is about."""
+    numbers = [f"{run['training']:.1f}", f"{run['prediction']:.1f}", f"{run['memory']:.0f}"]
+    ours, theirs_ = (run, other) if name.startswith("Chumoku") else (other, run)
+    ratios = [f"{ours[key] / theirs_[key]:.2f}" for key in ("training", "prediction", "memory")] if other else [""] * 3
+    return f"| {side} | {threads} | {name} | {' | '.join(numbers + ratios)} |"
 
 
 def executable():
@@ -230,8 +254,9 @@ def main():
              "|---|---|---|---|---|---|---|---|---|"]
     for side in arguments.sides:
         for threads in arguments.threads:
-            lines += rows(side, threads, *compare(program, arguments.folder / f"{side}", side, threads, arguments))
-            print("\n".join(lines[-3:]), file=sys.stderr, flush=True)
+            for name, run, other in compare(program, arguments.folder / f"{side}", side, threads, arguments):
+                lines.append(row(side, threads, name, run, other))
+                print(lines[-1], file=sys.stderr, flush=True)
     from importlib.metadata import version
     text = (f"ABN, batch 16, AdamW, augmented; random slices; torch {version('torch')} against chumoku-train with libtorch "
             f"2.11.0; best of {arguments.repeat}; {hardware()}; load before the first run {load:.1f}.\n\n" + "\n".join(lines))

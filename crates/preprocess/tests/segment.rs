@@ -4,7 +4,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array3, s};
+use ndarray::{Array3, Axis, s};
 use nifti::writer::WriterOptions;
 use nifti::{IntoNdArray, NiftiHeader, NiftiObject, ReaderOptions};
 use support::{AXES, Outcome, Slice, stored};
@@ -125,7 +125,10 @@ fn lungs_lie_where_they_are_in_all_48_orientations() {
             let outcome = segment(&path(""), &path("-mask"), &model, &["--no-check-orientation"]);
             assert_eq!(outcome.code, 0, "{}", outcome.stderr);
             let (found, mask) = read(&path("-mask"));
-            assert_eq!((found.srow_x, found.srow_y, found.srow_z, mask.dim()), (srow_x, srow_y, srow_z, values.dim()));
+            assert_eq!(
+                (found.srow_x, found.srow_y, found.srow_z, mask.dim()),
+                (header.srow_x, header.srow_y, header.srow_z, values.dim())
+            );
             for (label, expected) in [1, 2].into_iter().zip(expected) {
                 let centre = centroid(&found, &mask, label);
                 let near = centre.iter().zip(expected).all(|(a, b)| (a - b).abs() < 0.5);

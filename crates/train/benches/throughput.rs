@@ -112,7 +112,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let study = folder.path().join("bench.yaml");
     std::fs::write(
         &study,
-        format!("study: bench\ntrain: {{epochs: {EPOCHS}, checkpoint_epochs: {EPOCHS}, threads: {threads}}}\n"),
+        format!(
+            "study: bench\ntrain: {{epochs: {EPOCHS}, checkpoint_epochs: {EPOCHS}, threads: {threads}, precision: {}}}\n",
+            flag("--precision").unwrap_or_else(|| "f32".to_owned())
+        ),
     )?;
     let config = Config::load(&study, &[])?;
     let train = &config.methods[0].train;

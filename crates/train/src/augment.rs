@@ -46,24 +46,43 @@ impl Draw {
         self.flip || self.angle != 0.0 || self.zoom != 1.0 || self.shift != [0.0; 2]
     }
 
-    /// Where the output pixel (x, y) comes from, in pixels of the source.
-    #[inline]
-    fn source(&self, x: f32, y: f32, side: usize) -> (f32, f32) {
+    /// Where output pixels come from.
+    fn source(&self, side: usize) -> Source {
         let half = (side as f32 - 1.0) / 2.0;
-        let (dx, dy) = (x - half - self.shift[0] * side as f32, y - half - self.shift[1] * side as f32);
         let (sin, cos) = self.angle.sin_cos();
-        let (u, v) = ((cos * dx + sin * dy) / self.zoom, (cos * dy - sin * dx) / self.zoom);
-        (half + if self.flip { -u } else { u }, half + v)
+        let (sin, cos) = (sin / self.zoom, cos / self.zoom);
+        let mirror = if self.flip { -1.0 } else { 1.0 };
+        let (dx, dy) = (half + self.shift[0] * side as f32, half + self.shift[1] * side as f32);
+        Source {
+            u: [mirror * cos, mirror * sin, half - mirror * (cos * dx + sin * dy)],
+            v: [-sin, cos, half - (cos * dy - sin * dx)],
+        }
     }
+}
+
+/// An affine map from output pixels to source pixels: `u = u0 x + u1 y + u2`, `v` likewise.
+struct Source {
+    u: [f32; 3],
+    v: [f32; 3],
 }
 
 /// Bilinear weights of a point between four pixels; outside the image everything is 0, the window's black.
 #[inline]
 fn sample(pixels: &[u8], side: usize, x: f32, y: f32) -> f32 {
+    let last = side as f32 - 1.0;
+    if !(x > -1.0 && y > -1.0 && x < last + 1.0 && y < last + 1.0) {
+        return 0.0;
+    }
     let (x0, y0) = (x.floor(), y.floor());
     let (fx, fy) = (x - x0, y - y0);
+    if x0 >= 0.0 && y0 >= 0.0 && x0 < last && y0 < last {
+        let at = y0 as usize * side + x0 as usize;
+        let (top, bottom) = (&pixels[at..at + 2], &pixels[at + side..at + side + 2]);
+        let across = |row: &[u8]| f32::from(row[0]) * (1.0 - fx) + f32::from(row[1]) * fx;
+        return across(top) * (1.0 - fy) + across(bottom) * fy;
+    }
     let at = |x: f32, y: f32| {
-        let inside = x >= 0.0 && y >= 0.0 && x < side as f32 && y < side as f32;
+        let inside = x >= 0.0 && y >= 0.0 && x <= last && y <= last;
         if inside { f32::from(pixels[y as usize * side + x as usize]) } else { 0.0 }
     };
     let top = at(x0, y0) * (1.0 - fx) + at(x0 + 1.0, y0) * fx;
@@ -89,10 +108,11 @@ fn moved(draw: &Draw, pixels: &[u8], side: usize, out: &mut [f32]) {
         out.iter_mut().zip(pixels).for_each(|(out, value)| *out = f32::from(*value));
         return;
     }
+    let Source { u, v } = draw.source(side);
     for (y, row) in out.chunks_mut(side).enumerate() {
+        let (u_row, v_row) = (u[1] * y as f32 + u[2], v[1] * y as f32 + v[2]);
         for (x, out) in row.iter_mut().enumerate() {
-            let (u, v) = draw.source(x as f32, y as f32, side);
-            *out = sample(pixels, side, u, v);
+            *out = sample(pixels, side, u[0] * x as f32 + u_row, v[0] * x as f32 + v_row);
         }
     }
 }
