@@ -13,7 +13,7 @@ use contract::layout::{ATTENTION_VOLUME, EXCLUDED, OVERLAYS, PREDICTIONS, SLICES
 use contract::schema::{self, column};
 use contract::table::{TableReader, TableWriter, text};
 use contract::{Config, hash};
-use ndarray::{Array3, s};
+use ndarray::{Array3, Axis, s};
 use nifti::writer::WriterOptions;
 use nifti::{IntoNdArray, NiftiHeader, NiftiObject, ReaderOptions};
 use support::{AXES, Outcome, Slice, Study, stored};
@@ -190,17 +190,15 @@ fn attention_lies_at_one_place_of_the_patient_however_the_volume_is_stored() {
     let expected = [(63.5 - 79.5) * 1.5, (47.5 - 31.5) * 2.0, -4.0];
     for (number, axes) in AXES.into_iter().enumerate() {
         for flips in [0b000, 0b011, 0b110] {
-            let (header, values) = stored(&world, spacing, axes, flips);
+            let (header, ct) = stored(&world, spacing, axes, flips);
             let (input, out) = (study.path(&format!("{number}-{flips}.nii")), study.path(&format!("{number}-{flips}")));
-            WriterOptions::new(&input).reference_header(&header).write_nifti(&values).expect("written");
+            WriterOptions::new(&input).reference_header(&header).write_nifti(&ct).expect("written");
             done(&run("prepare", &yaml, &input, &out, &[]));
             predict(&out, |id| Some(if id.ends_with("/0000") { hot() } else { vec![0.0; 16] }));
             done(&run("paint", &yaml, &input, &out, &[]));
             let (found, values) = volume(&out.join(ATTENTION_VOLUME));
-            assert_eq!(
-                (found.srow_x, found.srow_y, found.srow_z, values.dim()),
-                (srow_x, srow_y, srow_z, stored.dim())
-            );
+            let rows = [found.srow_x, found.srow_y, found.srow_z];
+            assert_eq!((rows, values.dim()), ([header.srow_x, header.srow_y, header.srow_z], ct.dim()));
             let mass: f64 = values.iter().map(|value| f64::from(*value)).sum();
             let centre = rows.map(|row| {
                 let [a, b, c, d] = row.map(f64::from);
