@@ -62,16 +62,17 @@ impl Batch {
     pub fn new(slices: &Slices, positions: Vec<usize>, pixels: Pixels, draw: impl Fn(usize) -> Draw + Sync) -> Self {
         let side = slices.side;
         let (mean, scale) = (pixels.mean as f32, (1.0 / pixels.std) as f32);
-        let image = cut(slices, &positions, |slice, position, out| {
-            augment::image(&draw(position), &slice.image, side, out);
+        let draws: Vec<(usize, Draw)> = positions.par_iter().map(|position| (*position, draw(*position))).collect();
+        let image = cut(slices, &draws, |slice, draw, out| {
+            augment::image(draw, &slice.image, side, out);
             out.iter_mut().for_each(|value| *value = (*value - mean) * scale);
         });
-        let lung = cut(slices, &positions, |slice, at, out| augment::mask(&draw(at), &slice.lung, side, out));
+        let lung = cut(slices, &draws, |slice, draw, out| augment::mask(draw, &slice.lung, side, out));
         let known = positions.iter().any(|position| slices.rows[*position].lesion.is_some());
         let lesion = known.then(|| {
-            cut(slices, &positions, |slice, at, out| {
+            cut(slices, &draws, |slice, draw, out| {
                 if let Some(lesion) = &slice.lesion {
-                    augment::mask(&draw(at), lesion, side, out);
+                    augment::mask(draw, lesion, side, out);
                 }
             })
         });
@@ -93,12 +94,12 @@ impl Batch {
     }
 }
 
-/// One plane a slice: `fill` gets the slice, its position and side * side zeros.
-fn cut(slices: &Slices, positions: &[usize], fill: impl Fn(&Slice, usize, &mut [f32]) + Sync) -> Vec<f32> {
+/// One plane a slice: `fill` gets the slice, its draw and side * side zeros.
+fn cut(slices: &Slices, draws: &[(usize, Draw)], fill: impl Fn(&Slice, &Draw, &mut [f32]) + Sync) -> Vec<f32> {
     let area = slices.side * slices.side;
-    let mut planes = vec![0.0; positions.len() * area];
-    let jobs = positions.par_iter().zip(planes.par_chunks_mut(area));
-    jobs.for_each(|(position, plane)| fill(&slices.rows[*position], *position, plane));
+    let mut planes = vec![0.0; draws.len() * area];
+    let jobs = draws.par_iter().zip(planes.par_chunks_mut(area));
+    jobs.for_each(|((position, draw), plane)| fill(&slices.rows[*position], draw, plane));
     planes
 }
 

@@ -38,11 +38,11 @@ pub struct Slices {
     pub rows: Vec<Slice>,
 }
 
-/// Reads the slices of the patients that `wanted` says yes to.
+/// Reads `slices.parquet`.
 ///
 /// # Errors
 /// Not a slices file, or a slice whose image is not a square of the others' size.
-pub fn read_slices(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Slices, Error> {
+pub fn read_slices(path: &Path) -> Result<Slices, Error> {
     let reader = TableReader::open(path, &schema::slices())?;
     let mut slices = Slices { side: 0, rows: Vec::new() };
     for batch in reader.batches(BATCH_ROWS)? {
@@ -52,9 +52,6 @@ pub fn read_slices(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Slices,
         let ids = text(&batch, column::SLICE_ID).zip(text(&batch, column::PATIENT_ID));
         let labels = numbers::<Int32Type>(&batch, column::LABEL);
         for (((ids, label), pixels), sides) in ids.zip(labels).zip(pixels).zip(sides) {
-            if !wanted(ids.1) {
-                continue;
-            }
             let side = square(path, ids.0, sides, pixels, slices.side)?;
             slices.side = side;
             slices.rows.push(Slice {

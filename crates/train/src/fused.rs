@@ -3,40 +3,20 @@
 //! An update of ResNet18 is bound by memory: written as tensor operations, weight, gradient and moments travel to the processor once an
 //! operation; here, once. Elements are independent and no sum is reordered, so the result depends on neither threads nor vector width.
 
+use std::ops::{Add, Div, Mul, Sub};
+
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 /// Elements of one task of the thread pool.
 const CHUNK: usize = 1 << 16;
 
-/// f32 or f64.
-pub trait Real: Copy + Send + Sync + num_like::Ops {
+/// f32 or f64: what the rules need of a number.
+trait Real: Copy + Send + Sync + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
     /// The number, rounded.
     fn of(value: f64) -> Self;
-}
-
-mod num_like {
-    use std::ops::{Add, Div, Mul, Sub};
-
-    /// What the rules need of a number.
-    pub trait Ops: Sized + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
-        /// Square root.
-        fn root(self) -> Self;
-    }
-
-    impl Ops for f32 {
-        #[inline(always)]
-        fn root(self) -> Self {
-            self.sqrt()
-        }
-    }
-
-    impl Ops for f64 {
-        #[inline(always)]
-        fn root(self) -> Self {
-            self.sqrt()
-        }
-    }
+    /// Square root.
+    fn root(self) -> Self;
 }
 
 impl Real for f32 {
@@ -44,12 +24,22 @@ impl Real for f32 {
     fn of(value: f64) -> Self {
         value as Self
     }
+
+    #[inline(always)]
+    fn root(self) -> Self {
+        self.sqrt()
+    }
 }
 
 impl Real for f64 {
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
+    }
+
+    #[inline(always)]
+    fn root(self) -> Self {
+        self.sqrt()
     }
 }
 

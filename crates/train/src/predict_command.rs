@@ -21,7 +21,7 @@ use crate::{Error, data, device, weights};
 /// Weights that are missing or do not fit, slices that cannot be read, a device that is not there.
 pub fn run(weights: &[PathBuf], slices: &Path, out: &Path, device: &str, threads: u32) -> Result<(), Error> {
     let device = device::open(device, threads)?;
-    let slices = data::read_slices(slices, |_| true)?;
+    let slices = data::read_slices(slices)?;
     let all: Vec<usize> = (0..slices.rows.len()).collect();
     let mut answers: Vec<Vec<Prediction>> = Vec::new();
     let mut origins = Vec::new();

@@ -74,9 +74,9 @@ struct Inputs {
 impl Inputs {
     fn read(config: &Config) -> Result<Self, Error> {
         let layout = Layout::new(config);
-        let mut slices = data::read_slices(&layout.slices(), |_| true)?;
+        let mut slices = data::read_slices(&layout.slices())?;
         data::read_lesions(&layout.lesions(), &mut slices)?;
-        let second = config.reversed().map(|set| data::read_slices(&Layout::new(&set).slices(), |_| true));
+        let second = config.reversed().map(|set| data::read_slices(&Layout::new(&set).slices()));
         Ok(Self { slices, reversed: second.transpose()? })
     }
 }
