@@ -2,7 +2,7 @@
 //!
 //! What is pure (no files): [`metrics`], [`measure`], [`auc`], [`intervals`], [`compare`], [`spread`], [`sample`] compute;
 //! [`pool`] holds every statistic of every run in every resample, from which [`assess`] and [`comparison`] take theirs;
-//! [`tables`], [`render`], [`answer`], [`charts`], [`overlay`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
+//! [`tables`], [`render`], [`answer`], [`charts`], [`figures`], [`overlay`], [`exhibits`], [`documents`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
 //! a study together, [`anyone`] does so for a single file of predictions.
 
 pub mod answer;
@@ -13,8 +13,11 @@ pub mod charts;
 pub mod compare;
 pub mod comparison;
 pub mod csv_files;
+pub mod documents;
 pub mod error;
 pub mod estimate;
+pub mod exhibits;
+pub mod figures;
 pub mod folds;
 pub mod format;
 pub mod gallery;
