@@ -34,8 +34,9 @@ const LEAST_LUNG: usize = SIDE * SIDE / 100;
 const LEAST_SLICES: usize = 8;
 /// Spine in the front of the body: mean sign below this.
 const FRONT_BELOW: f64 = -0.06;
-/// A mirror image: the heart's sign below the first and the lungs' asymmetry below the second.
-const MIRRORED_SERIES: (f64, f64) = (-0.3, -0.05);
+/// A mirror image: the heart's sign below the first and the lungs' asymmetry below the second. One patient's disease moves both:
+/// the worst of 346 phantoms has -0.30 and -0.21. A mirror image of a healthy chest, as drawn for the test, has -0.41 and -0.22.
+const MIRRORED_SERIES: (f64, f64) = (-0.35, -0.05);
 /// The same for a study, where the disease of one patient weighs little.
 const MIRRORED_STUDY: (f64, f64) = (-0.08, -0.02);
 
