@@ -91,6 +91,10 @@ fn every_item_stands_once_and_in_order_and_the_counts_on_top_are_right() {
         let text = made.file(file);
         let items = items(&text);
         assert_eq!((items.len(), items[count - 1].0.as_str()), (count, last), "{file}");
+        // "12a" after "11" and before "12b".
+        let key =
+            |number: &str| (number.trim_end_matches(char::is_alphabetic).parse::<u32>().unwrap(), number.to_owned());
+        assert!(items.windows(2).all(|pair| key(&pair[0].0) < key(&pair[1].0)), "{file}");
         assert!(text.starts_with("# ") && text.contains(&format!("Of {count} items:")), "{file}");
         for status in STATUS {
             let of: Vec<&str> = items.iter().filter(|item| item.1 == status).map(|item| item.0.as_str()).collect();
@@ -316,6 +320,17 @@ fn masks_and_weights_are_told_from_the_files_beside_them() {
         "{card}"
     );
     assert!(made.claim(23).1.contains("Trained on: cuda, threads of a run: 4."), "{}", made.claim(23).1);
+}
+
+#[test]
+fn initial_weights_of_a_file_are_named_without_their_folder() {
+    let (drawn, file) =
+        (made(&Fake::default(), &[]), made(&Fake::default(), &["train.init=/home/someone/start.safetensors"]));
+    assert_eq!((drawn.claim(24).0.as_str(), file.claim(24).0.as_str()), (STATUS[0], STATUS[1]));
+    assert!(file.claim(24).1.contains("Initial weights: the file start.safetensors; what it lacks is drawn"));
+    for name in ["claim-2024.md", "tripod-ai.md", "model-card-proposed.md"] {
+        assert!(!file.file(name).contains("someone"), "{name}");
+    }
 }
 
 #[test]

@@ -60,13 +60,15 @@ fn model(run: &Run, method: &Method, _: &MethodResult) -> String {
     list(told)
 }
 
-fn purpose(run: &Run, _: &Method, _: &MethodResult) -> String {
+fn purpose(run: &Run, method: &Method, _: &MethodResult) -> String {
     let mut told = vec![
         "For research: to compare ways of teaching attention, and to look at where a network looked.".to_owned(),
         "Not a medical device. Not for diagnosis, triage or any decision about a patient.".to_owned(),
-        "Not for other images than axial chest CT prepared as below, and not for other classes: it always names one of its own.".to_owned(),
+        "Not for other images than axial chest CT prepared as below, and not for other classes: it always names one of its own."
+            .to_owned(),
     ];
-    told.extend(run.is_synthetic().then(|| "Not for CT of patients: it has seen synthetic CT alone.".to_owned()));
+    let is_naive = run.is_synthetic() && method.train.init.is_none();
+    told.extend(is_naive.then(|| "Not for CT of patients: it was trained on synthetic CT alone.".to_owned()));
     list(told)
 }
 

@@ -133,9 +133,16 @@ impl List {
     }
 }
 
+/// Sentences that still read as a paragraph; more become a list.
+const PARAGRAPH: usize = 6;
+
 /// An item with its answer: the number and subject in bold, the status, what is told, the questions.
 fn written(item: &Item, answer: &Answer) -> String {
-    let told = if answer.told.is_empty() { String::new() } else { format!("{}\n\n", answer.told.join(" ")) };
+    let told = match answer.told.len() {
+        0 => String::new(),
+        1..=PARAGRAPH => format!("{}\n\n", answer.told.join(" ")),
+        _ => markdown::list(answer.told.iter().cloned()),
+    };
     let asked = markdown::list(answer.asked.iter().map(|question| format!("To be answered: {question}")));
     let body = format!("{told}{asked}");
     format!("\n**{}. {}** ({})\n\n{}\n", item.number, item.subject, answer.status().title(), body.trim_end())

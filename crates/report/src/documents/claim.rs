@@ -112,7 +112,7 @@ const REFERENCE: &[Item] = &[
             .ask_if(!run.is_synthetic(), "who gave the labels, with which training and experience?")
     }),
     item("17", "Annotation of the test set", |run| {
-        tell(["Labels and masks of the test patients come from the same sources as those of the training.".to_owned()])
+        tell(["Labels of the test patients come from the same list as those of the training, and masks from the same program.".to_owned()])
             .ask_if(
                 !run.is_synthetic(),
                 "were the test patients labelled in another way, or without knowledge of the CT?",
@@ -152,7 +152,10 @@ const TRAINING: &[Item] = &[
             .tell([training::networks(run)])
             .ask("how these settings were chosen, and on which data.")
     }),
-    item("26", "Choice of the final model", |_| tell([training::SELECTION.to_owned()])),
+    item("26", "Choice of the final model", |_| {
+        tell([training::SELECTION.to_owned()])
+            .ask("did anyone choose a setting, such as the learning rate, by results on slices that are tested here?")
+    }),
     item("27", "Ensembles", |run| tell([training::ensembles(run)])),
 ];
 

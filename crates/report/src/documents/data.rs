@@ -143,7 +143,8 @@ pub(super) fn checks(run: &Run) -> Option<String> {
         (false, true) => "series that look flipped",
         (false, false) => return None,
     };
-    Some(format!("Before masking, {checks} end the run."))
+    let pictures = if run.config.preprocess.manifest.is_some() { " (image files are not checked)" } else { "" };
+    Some(format!("Before masking, {checks} end the run{pictures}."))
 }
 
 /// Who made the lung masks.
@@ -156,7 +157,7 @@ pub(super) fn lung_masks(run: &Run) -> Vec<String> {
         Some(_) => format!("a U-Net named by the study{sha}"),
     };
     let mut told =
-        vec![format!("Lung masks, the teacher of the attention map, are made by {model}. Nobody edited them.")];
+        vec![format!("Lung masks, the teacher of the attention map, are made by {model}. They are used as made.")];
     told.extend(quality(run));
     told
 }

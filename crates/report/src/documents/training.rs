@@ -231,7 +231,7 @@ pub(super) fn networks(run: &Run) -> String {
     let total: usize = run.config.methods.iter().map(|method| method.seeds.len() * folds).sum();
     let seeds = run.config.methods.iter().map(|method| (method.name.as_str(), format::list(&method.seeds)));
     format!(
-        "{} trained, one for each method, fold and seed; seeds {}.",
+        "{} trained, one for each method, fold and seed (seeds: {}).",
         plural(total as u64, "network"),
         format::grouped(seeds)
     )

@@ -136,7 +136,7 @@ const ANALYSIS: &[Item] = &[
             .ask("was clinical usefulness, such as net benefit, measured? The run does not.")
     }),
     item("12f", "Updating of the model", |_| {
-        tell(["None: no model was recalibrated or updated after testing.".to_owned()])
+        tell(["None in this run: no model was recalibrated or updated after testing.".to_owned()])
     }),
     item("12g", "How predictions were calculated", |run| tell([evaluation::decision(run), training::ensembles(run)])),
 ];
@@ -222,7 +222,7 @@ const RESULTS: &[Item] = &[
     item("23b", "Heterogeneity of performance", |run| {
         tell(evaluation::fold_spreads(run)).ask_if(!run.is_synthetic(), "results by hospital or scanner.")
     }),
-    item("24", "Results of updating", |_| tell(["None: no model was updated.".to_owned()])),
+    item("24", "Results of updating", |_| tell(["None in this run.".to_owned()])),
 ];
 
 const DISCUSSION: &[Item] = &[
