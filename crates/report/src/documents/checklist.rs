@@ -76,6 +76,11 @@ pub(super) struct Item {
     pub answer: fn(&Run) -> Answer,
 }
 
+/// An item of a table.
+pub(super) const fn item(number: &'static str, subject: &'static str, answer: fn(&Run) -> Answer) -> Item {
+    Item { number, subject, answer }
+}
+
 /// Items under one heading.
 pub(super) struct Section {
     /// Heading.

@@ -2,7 +2,7 @@
 //!
 //! Numbers and subjects after Tejani et al., Radiology: Artificial Intelligence 2024;6(4):e240300; the words are ours.
 
-use super::checklist::{Answer, Item, List, Section, ask, tell};
+use super::checklist::{Answer, Item, List, Section, ask, item, tell};
 use super::{Run, data, evaluation, training};
 use crate::format::plural;
 
@@ -25,10 +25,6 @@ pub(super) const LIST: List = List {
         Section { title: "Discussion and other information", items: DISCUSSION },
     ],
 };
-
-const fn item(number: &'static str, subject: &'static str, answer: fn(&Run) -> Answer) -> Item {
-    Item { number, subject, answer }
-}
 
 const INTRODUCTION: &[Item] = &[
     item("1", "Title or abstract names the kind of AI", |run| {

@@ -46,11 +46,14 @@ fn positive(run: &Run) -> String {
 pub(super) fn metrics(run: &Run) -> Vec<String> {
     let several = run.assessment.classes.len() > 2;
     let rest = if several { "the rest" } else { "the other class" };
+    let is_other = |metric: &Metric| !Metric::TABLE.contains(metric) && *metric != Metric::MacroAuc;
+    let others: Vec<String> =
+        Metric::ALL.into_iter().filter(is_other).map(|metric| metric.title().to_owned()).collect();
     let mut told = vec![
         format!(
-            "By slice: accuracy, sensitivity (recall of {}), specificity (recall of {rest}), AUC of {0} against {rest}; also PPV, NPV, F1, \
-             balanced accuracy, MCC and Brier score.",
-            positive(run)
+            "By slice: accuracy, sensitivity (recall of {}), specificity (recall of {rest}), AUC of {0} against {rest}; also {}.",
+            positive(run),
+            join(&others)
         ),
         format!(
             "By patient: accuracy, sensitivity and specificity as fractions of patients, and AUC. {}",

@@ -2,7 +2,7 @@
 //!
 //! Numbers and subjects after Collins et al., BMJ 2024;385:e078378; the words are ours.
 
-use super::checklist::{Answer, Item, List, Section, ask, tell};
+use super::checklist::{Answer, Item, List, Section, ask, item, tell};
 use super::{Run, data, evaluation, training};
 
 /// The checklist.
@@ -22,10 +22,6 @@ pub(super) const LIST: List = List {
         Section { title: "Discussion", items: DISCUSSION },
     ],
 };
-
-const fn item(number: &'static str, subject: &'static str, answer: fn(&Run) -> Answer) -> Item {
-    Item { number, subject, answer }
-}
 
 /// A question, or for synthetic CT the reason why there is none.
 fn unless_synthetic(run: &Run, reason: &str, question: &str) -> Answer {
