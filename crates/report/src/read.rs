@@ -174,14 +174,14 @@ fn probabilities(path: &Path, frame: &DataFrame, positive: usize) -> Result<Vec<
 }
 
 /// A CSV file with a head, its columns found by name.
-struct Csv<'a> {
+pub(crate) struct Csv<'a> {
     path: &'a Path,
     head: csv::StringRecord,
-    records: Vec<csv::StringRecord>,
+    pub(crate) records: Vec<csv::StringRecord>,
 }
 
 impl<'a> Csv<'a> {
-    fn read(path: &'a Path, advice: &'static str) -> Result<Self, Error> {
+    pub(crate) fn read(path: &'a Path, advice: &'static str) -> Result<Self, Error> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(open(path, advice)?);
         let failed = |error: csv::Error| Error::Csv {
             path: path.to_owned(),
@@ -198,7 +198,7 @@ impl<'a> Csv<'a> {
         self.head.iter().position(|known| known == name)
     }
 
-    fn require(&self, name: &str) -> Result<usize, Error> {
+    pub(crate) fn require(&self, name: &str) -> Result<usize, Error> {
         self.find(name).ok_or_else(|| Error::Column {
             path: self.path.to_owned(),
             column: name.to_owned(),
@@ -207,7 +207,12 @@ impl<'a> Csv<'a> {
         })
     }
 
-    fn number<T: std::str::FromStr>(&self, record: &csv::StringRecord, place: usize, what: &str) -> Result<T, Error> {
+    pub(crate) fn number<T: std::str::FromStr>(
+        &self,
+        record: &csv::StringRecord,
+        place: usize,
+        what: &str,
+    ) -> Result<T, Error> {
         let text = &record[place];
         text.parse().map_err(|_| Error::Csv {
             path: self.path.to_owned(),

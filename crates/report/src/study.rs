@@ -105,7 +105,7 @@ fn read_study(config: &Config, folds: usize) -> Result<Study, Error> {
         gallery: exhibits::gallery(config, &predictions, &shown)?,
         shown,
         excluded: read::excluded(&layout.masks().join(EXCLUDED))?,
-        documents: documents::documents(config, &assessment, &provenance),
+        documents: documents::documents(config, &assessment, &provenance, &documents::Files::read(config, folds)?),
         provenance,
         assessment,
     };
@@ -161,7 +161,7 @@ fn write(folder: &Path, study: &Study) -> Result<(), Error> {
         put(&format!("figures/{name}"), chart)?;
     }
     for document in &study.documents {
-        put(&document.file, &document.markdown)?;
+        put(&document.file, &document.text())?;
     }
     put("report.html", &html::page(study))
 }
