@@ -2,12 +2,14 @@
 
 use super::{Block, Place, Table, seeds_note};
 use crate::assess::{Assessment, MethodResult, Part};
+use crate::calibration::BINS;
 use crate::comparison::{Comparison, Level};
 use crate::estimate::Estimate;
 use crate::format;
 use crate::metrics::Metric;
 use crate::ordered::Ordered;
 use crate::paper;
+use crate::patients;
 
 /// Metrics of Table 2, with the paper's name for the first.
 pub const PATIENT_COLUMNS: [(&str, Metric); 3] =
@@ -143,10 +145,10 @@ pub(super) fn patients(assessment: &Assessment) -> Table {
         .map(|row| vec![row.method.to_owned(), show(row.diagnosis), show(row.sensitivity), show(row.specificity)]);
     blocks.push(Block { title: paper::BLOCK.to_owned(), rows: rows.to_vec() });
     let total: u64 = assessment.patients.0.iter().map(|(_, count)| count).sum();
-    let over = if assessment.several_seeds() { " and over the seeds; single seeds are in their own rows" } else { "" };
+    let singles = if assessment.several_seeds() { " Single seeds are in their own rows." } else { "" };
     let mut notes = vec![
         format!("{}: {}.", format::plural(total, "patient"), by_class(&assessment.patients)),
-        format!("The softmax is averaged over all slices of a patient{over}; the mean decides."),
+        format!("{}{singles}", patients::sentence(assessment.patient_rule, assessment.several_seeds())),
         format!(
             "In brackets: {} Wilson interval. Differences in points with a bootstrap interval over patients.",
             format::level(assessment.confidence)
@@ -218,10 +220,21 @@ pub(super) fn everything(assessment: &Assessment) -> Table {
         head: std::iter::once("metric".to_owned()).chain(names).collect(),
         blocks: vec![level("slices", |result| &result.slice), level("patients", |result| &result.patient)],
         notes: vec![
-            "Slices: bootstrap over patients. Patients: Wilson for fractions, DeLong for the AUC.".to_owned(),
-            "Brier score: lower is better. PPV and NPV hold for this study's mix of classes.".to_owned(),
+            "Slices: bootstrap over patients; AUC, clustered: the same AUC with Obuchowski's interval. Patients: Wilson for fractions, \
+             DeLong for the AUC."
+                .to_owned(),
+            "Brier score and calibration error: lower is better. PPV and NPV hold for this study's mix of classes.".to_owned(),
+            calibration_note(assessment),
         ],
     }
+}
+
+fn calibration_note(assessment: &Assessment) -> String {
+    let of = if assessment.classes.len() > 2 { "each class (mean over the classes)" } else { positive(assessment) };
+    format!(
+        "Calibration error: mean distance between the probability of {of} and how often it is right, over {BINS} bins of equal \
+         width. It is above 0 for a perfect network, too, and larger in a resample, so its interval may lie above its value."
+    )
 }
 
 /// Table 4: every difference of the pairs shown, with its test.
