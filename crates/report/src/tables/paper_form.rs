@@ -107,6 +107,7 @@ pub(super) fn slices(assessment: &Assessment) -> Table {
         ),
         slice_note(assessment),
     ];
+    notes.extend(few_patients_note(assessment));
     notes.extend(seeds_note(assessment, &first(assessment)));
     notes.extend(undefined_notes(assessment, |result| &result.slice, |part| &part.slice));
     let head = [vec!["method".to_owned()], Metric::TABLE.map(format::head).to_vec()].concat();
@@ -131,6 +132,21 @@ fn slice_note(assessment: &Assessment) -> String {
         format::level(assessment.confidence),
         assessment.bootstrap
     )
+}
+
+/// Fewer patients in a class than this, and intervals of slices are too narrow: 7 positive ones of 20 give 95 % intervals that hold 82
+/// to 93 % of the time, 20 of 60 give 91 to 95 % (simulated; reports/bench/coverage.md).
+const FEW_PATIENTS: u64 = 20;
+
+fn few_patients_note(assessment: &Assessment) -> Option<String> {
+    let (class, count) =
+        assessment.patients.0.iter().filter(|(_, count)| *count > 0).min_by_key(|(_, count)| *count)?;
+    (*count < FEW_PATIENTS).then(|| {
+        format!(
+            "{class} has {}: with fewer than {FEW_PATIENTS} in a class the intervals are too narrow.",
+            format::plural(*count, "patient")
+        )
+    })
 }
 
 pub(super) fn patients(assessment: &Assessment) -> Table {
