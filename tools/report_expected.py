@@ -15,6 +15,7 @@ import numpy as np
 import pauc
 from scipy.stats import binomtest, norm, rankdata
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
@@ -47,6 +48,13 @@ def decisions(prob, positive):
     return np.array(order)[np.argmax(prob[:, order], axis=1)]
 
 
+def calibration_error(truth, probability, bins=10):
+    """Expected calibration error from scikit-learn's curve, which leaves empty bins out; its counts with its own edges."""
+    share, mean = calibration_curve(truth, probability, n_bins=bins, strategy="uniform")
+    counts = np.bincount(np.searchsorted(np.linspace(0.0, 1.0, bins + 1)[1:-1], probability), minlength=bins)
+    return float((counts[counts > 0] / len(truth) * np.abs(share - mean)).sum())
+
+
 def slice_metrics(label, prob, positive):
     called = decisions(prob, positive)
     truth, hit = label == positive, called == positive
@@ -63,8 +71,12 @@ def slice_metrics(label, prob, positive):
         "balanced_accuracy": metrics.balanced_accuracy_score(label, called),
         "mcc": metrics.matthews_corrcoef(label, called),
         "brier": metrics.brier_score_loss(truth, prob[:, positive]) if binary
-        else float(((prob - one_hot) ** 2).sum(axis=1).mean()),
+        else metrics.brier_score_loss(label, prob, labels=list(range(prob.shape[1])), scale_by_half=False),
+        "ece": calibration_error(truth, prob[:, positive]) if binary
+        else np.mean([calibration_error(label == k, prob[:, k]) for k in range(prob.shape[1])]),
     }
+    assert binary or abs(out["brier"] - ((prob - one_hot) ** 2).sum(axis=1).mean()) < 1e-12
+    assert abs(out["balanced_accuracy"] - metrics.recall_score(label, called, average="macro")) < 1e-12
     if not binary:
         each = [metrics.roc_auc_score(label == k, prob[:, k]) for k in range(prob.shape[1])]
         out["auc_macro"] = metrics.roc_auc_score(label, prob, multi_class="ovr", average="macro")
@@ -72,15 +84,51 @@ def slice_metrics(label, prob, positive):
     return {name: float(value) for name, value in out.items()}
 
 
-def patient_metrics(patient, label_of, prob, positive):
-    mean = np.array([prob[patient == p].mean(axis=0) for p in range(len(label_of))])
-    called = decisions(mean, positive)
+def patient_scores(patient, label_of, prob, positive, rule):
+    """(patients, K): mean softmax; softmax of the most positive slice, ties by the other classes; share of the slices' decisions."""
+    called = decisions(prob, positive)
+    of = {
+        "mean": lambda mine: prob[mine].mean(axis=0),
+        "max": lambda mine: max(prob[mine].tolist(), key=lambda row: (row[positive], *row)),
+        "share": lambda mine: np.bincount(called[mine], minlength=prob.shape[1]) / mine.sum(),
+    }[rule]
+    # To 12 decimals, so that equal means tie whatever the order of the sum.
+    return np.round([of(patient == p) for p in range(len(label_of))], 12)
+
+
+def patient_metrics(label_of, score, positive):
+    called = decisions(score, positive)
     truth, hit = label_of == positive, called == positive
-    return mean, {
+    return {
         "accuracy": [int((called == label_of).sum()), len(label_of)],
         "sensitivity": [int((truth & hit).sum()), int(truth.sum())],
         "specificity": [int((~truth & ~hit).sum()), int((~truth).sum())],
     }
+
+
+def obuchowski(patient, truth, scores):
+    """AUCs, their covariance, and z and p of second minus first: Obuchowski 1997, pair by pair, with all three of its terms."""
+    clusters = np.unique(patient)
+    m, n = truth.sum(), (~truth).sum()
+    sums, sizes, auc = [], [], []
+    for score in scores:
+        kernel = (score[truth][:, None] > score[~truth][None, :]) + 0.5 * (score[truth][:, None] == score[~truth][None, :])
+        auc.append(float(kernel.mean()))
+        v10, v01 = kernel.mean(axis=1), kernel.mean(axis=0)
+        of_cases = np.array([v10[patient[truth] == c].sum() - auc[-1] * (patient[truth] == c).sum() for c in clusters])
+        of_controls = np.array([v01[patient[~truth] == c].sum() - auc[-1] * (patient[~truth] == c).sum() for c in clusters])
+        sums.append((of_cases, of_controls))
+    i10, i01, i = len(np.unique(patient[truth])), len(np.unique(patient[~truth])), len(clusters)
+    covariance = np.empty((len(scores), len(scores)))
+    for a, (cases_a, controls_a) in enumerate(sums):
+        for b, (cases_b, controls_b) in enumerate(sums):
+            s10 = i10 / ((i10 - 1) * m) * (cases_a * cases_b).sum()
+            s01 = i01 / ((i01 - 1) * n) * (controls_a * controls_b).sum()
+            s11 = i / (i - 1) * np.array([(cases_a * controls_b).sum(), (cases_b * controls_a).sum()])
+            assert abs(s11).max() < 1e-12, "a patient has slices of one class only"
+            covariance[a, b] = s10 / m + s01 / n + s11.sum() / (m * n)
+    z = (auc[1] - auc[0]) / np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    return {"auc": auc, "covariance": covariance.ravel().tolist(), "p": float(2 * norm.sf(abs(z)))}
 
 
 def cluster_bootstrap(rng, patient, label_of, prob, positive, resamples=20_000):
@@ -89,25 +137,38 @@ def cluster_bootstrap(rng, patient, label_of, prob, positive, resamples=20_000):
     score, hit = prob[:, positive], decisions(prob, positive) == positive
     greater = (score[truth][:, None] > score[~truth][None, :]) + 0.5 * (score[truth][:, None] == score[~truth][None, :])
     groups = [np.flatnonzero(label_of == k) for k in np.unique(label_of)]
-    sensitivity, auc = [], []
+    sensitivity, auc, ece, brier = [], [], [], []
+    bins = np.searchsorted(np.linspace(0.0, 1.0, 11)[1:-1], score)
     for _ in range(resamples):
         weight = np.zeros(len(label_of))
         for group in groups:
             np.add.at(weight, rng.choice(group, len(group)), 1)
         w = weight[patient]
         sensitivity.append((w * (truth & hit)).sum() / (w * truth).sum())
+        gaps = np.bincount(bins, w * truth, 10) - np.bincount(bins, w * score, 10)
+        ece.append(np.abs(gaps).sum() / w.sum())
+        brier.append((w * (truth - score) ** 2).sum() / w.sum())
         pairs = w[truth][:, None] * w[~truth][None, :]
         auc.append((pairs * greater).sum() / pairs.sum())
-    return {name: np.quantile(values, [0.025, 0.975]).tolist() for name, values in [("sensitivity", sensitivity), ("auc", auc)]}
+    all_of = {"sensitivity": sensitivity, "auc": auc, "ece": ece, "brier": brier}
+    return {name: np.quantile(values, [0.025, 0.975]).tolist() for name, values in all_of.items()}
 
 
-def study(rng, patients, slices, classes, positive):
+def study(rng, patients, slices, classes, positive, decimals=2):
     patient, label_of = patients_and_slices(rng, patients, slices, classes)
     case = {"classes": classes, "positive": positive, "patient": patient.tolist(), "label_of": label_of.tolist(), "methods": []}
     for strength in (1.0, 1.4):
         prob = probabilities(rng, patient, label_of, classes, strength)
-        mean, by_patient = patient_metrics(patient, label_of, prob, positive)
-        method = {"prob": prob.tolist(), "slice": slice_metrics(label_of[patient], prob, positive), "patient": by_patient}
+        if decimals < 2:
+            prob[:, 1] = np.round(prob[:, 1], decimals)
+            prob[:, 0] = np.round(1.0 - prob[:, 1], decimals)
+        scores = {rule: patient_scores(patient, label_of, prob, positive, rule) for rule in ("mean", "max", "share")}
+        mean = scores["mean"]
+        method = {"prob": prob.tolist(), "slice": slice_metrics(label_of[patient], prob, positive),
+                  "patient": patient_metrics(label_of, mean, positive)}
+        method["rules"] = {
+            rule: {**patient_metrics(label_of, score, positive),
+                   "auc": float(metrics.roc_auc_score(label_of == positive, score[:, positive]))} for rule, score in scores.items()}
         if classes == 2:
             method["bootstrap"] = cluster_bootstrap(rng, patient, label_of, prob, positive)
         method["confusion"] = metrics.confusion_matrix(label_of[patient], decisions(prob, positive)).tolist()
@@ -118,6 +179,8 @@ def study(rng, patients, slices, classes, positive):
                 [float(metrics.roc_auc_score(label == k, score[:, k])) for k in range(classes)] for label, score in by_class]
         method["patient_auc"] = float(metrics.roc_auc_score(label_of == positive, mean[:, positive]))
         case["methods"].append(method)
+    truth = label_of[patient] == positive
+    case["clustered"] = obuchowski(patient, truth, [np.array(method["prob"])[:, positive] for method in case["methods"]])
     return case
 
 
@@ -238,6 +301,8 @@ def main():
     }
     # A generator of its own, so that the cases above keep their numbers.
     expected["second_set"] = second_set(np.random.default_rng(20260702), 26)
+    # One decimal: most scores tie, many are one half, and many lie on the edge of a bin.
+    expected["tied"] = study(np.random.default_rng(20260703), 20, 120, 2, 1, decimals=1)
     for row in expected["mcnemar"]:
         if row["first"] + row["second"]:
             scipy_p = binomtest(row["first"], row["first"] + row["second"], 0.5).pvalue

@@ -48,6 +48,7 @@ fn settings(path: &Path, predictions: &Predictions, positive: usize) -> Settings
         study: path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
         classes: (0..predictions.classes).map(class).collect(),
         positive,
+        rule: contract::config::PatientRule::Mean,
         confidence: CONFIDENCE,
         bootstrap: RESAMPLES,
         seed: 0,

@@ -1,22 +1,26 @@
 //! All results of a set of predictions: what metrics.json holds and every table shows.
 //!
 //! Slice level: for each seed the slices of all folds are pooled (each is tested once), the metric is computed, and the
-//! seeds are averaged. Patient level: the softmax is averaged over all slices of a patient and over the seeds, and the
-//! mean decides, so that a fraction stays a fraction; single seeds are in `per_seed`. The bootstrap draws patients and
+//! seeds are averaged. Patient level: the scores of a patient, by the rule of the settings (the softmax averaged over all
+//! slices if nothing else is said), are averaged over the seeds, and the mean decides, so that a fraction stays a fraction;
+//! single seeds are in `per_seed`. The bootstrap draws patients and
 //! keeps folds and seeds as they are, so its intervals cover the choice of patients and not the chance in training.
 //! A method's results rest on all its seeds, a comparison on the seeds that both methods have.
 
+use contract::config::PatientRule;
 use serde::Serialize;
 
+use crate::clustered::OBUCHOWSKI;
 use crate::comparison::{Comparison, Level, comparisons};
 use crate::estimate::Estimate;
 use crate::measure::{COLLAPSED_STD, Measure};
 use crate::metrics::Metric;
 use crate::ordered::Ordered;
+use crate::patients::{self, PatientScores, RULES};
 use crate::pool::{Evidence, FRACTIONS, Pool, REVERSED_PATIENTS, REVERSED_SLICES, Settings, Statistic};
 use crate::predictions::Run;
 use crate::quantity::Quantity;
-use crate::sample::{PatientScores, Sample};
+use crate::sample::Sample;
 use crate::spread::{Spread, spread};
 
 /// All results.
@@ -28,6 +32,8 @@ pub struct Assessment {
     pub classes: Vec<String>,
     /// The positive class.
     pub positive: usize,
+    /// How the slices of a patient become one decision, in all that is of patients but [`MethodResult::patient_rules`].
+    pub patient_rule: PatientRule,
     /// Level of the intervals.
     pub confidence: f64,
     /// Number of resamples.
@@ -56,8 +62,10 @@ pub struct MethodResult {
     pub seeds: Vec<i64>,
     /// Slice level, pooled over folds, mean over seeds.
     pub slice: Ordered<Estimate>,
-    /// Patient level, mean softmax over slices and seeds.
+    /// Patient level, by the rule of the settings.
     pub patient: Ordered<Estimate>,
+    /// Patient level by each of the rules.
+    pub patient_rules: Ordered<Ordered<Estimate>>,
     /// AUC of each class against the rest; absent for two classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auc_by_class: Option<ByClass>,
@@ -183,6 +191,7 @@ pub fn assess(evidence: Evidence, settings: &Settings) -> Assessment {
         study: settings.study.clone(),
         classes: settings.classes.clone(),
         positive: settings.positive,
+        patient_rule: settings.rule,
         confidence: settings.confidence,
         bootstrap: settings.bootstrap,
         seeds: predictions.seeds(),
@@ -205,12 +214,12 @@ impl Pool<'_> {
             let all = folds(self.runs[*run].source).into_iter();
             all.map(|fold| self.part(*run, Some(fold))).collect::<Vec<_>>()
         };
-        let slice = self.metrics.iter().map(|metric| self.resampled_entry(side, Statistic::Slice(*metric), *metric));
         let everyone = vec![1; self.labels.len()];
         MethodResult {
             seeds: runs.iter().map(|run| self.runs[*run].source.seed).collect(),
-            slice: slice.collect(),
+            slice: self.slices(side),
             patient: self.patient_level(&self.sides[side].scores, &everyone),
+            patient_rules: self.patient_rules(side),
             auc_by_class: (self.settings.classes.len() > 2).then(|| self.by_class(side)),
             confusion: self.slice_confusion(runs),
             patient_confusion: self.patient_confusion(&self.sides[side].decisions),
@@ -221,6 +230,39 @@ impl Pool<'_> {
             per_fold: runs.iter().flat_map(of_folds).collect(),
             per_seed,
         }
+    }
+
+    /// Every metric of slices.
+    fn slices(&self, side: usize) -> Ordered<Estimate> {
+        let entry = |metric: &Metric| {
+            let clustered = (*metric == Metric::Auc).then(|| self.clustered_entry(side));
+            [self.resampled_entry(side, Statistic::Slice(*metric), *metric)].into_iter().chain(clustered)
+        };
+        self.metrics.iter().flat_map(entry).collect()
+    }
+
+    /// The AUC of slices with Obuchowski's interval.
+    fn clustered_entry(&self, side: usize) -> (String, Estimate) {
+        let statistic = Statistic::Slice(Metric::AucClustered);
+        let value = self.value(side, statistic);
+        let confidence = self.settings.confidence;
+        let interval = value.clone().and_then(|auc| {
+            let variance = self.clustered(side)?.variance();
+            Estimate::area(auc, variance, confidence, OBUCHOWSKI)
+        });
+        let estimate = Estimate { value, interval: Some(interval), n: self.n(side, statistic), fraction: None };
+        (Metric::AucClustered.key().to_owned(), estimate)
+    }
+
+    /// Patient level by each of the rules.
+    fn patient_rules(&self, side: usize) -> Ordered<Ordered<Estimate>> {
+        let everyone = vec![1; self.labels.len()];
+        let sources: Vec<&Run> = self.sides[side].runs.iter().map(|run| self.runs[*run].source).collect();
+        let by = |rule: PatientRule| {
+            let scores = PatientScores::new(self.evidence.predictions, &sources, rule, self.settings.positive);
+            (patients::key(rule).to_owned(), self.patient_level(&scores, &everyone))
+        };
+        RULES.into_iter().map(by).collect()
     }
 
     /// A statistic with its bootstrap interval.
@@ -334,6 +376,10 @@ impl Pool<'_> {
         Estimate::patient_auc(&score, &is, self.settings.confidence)
     }
 
+    fn scores_of(&self, source: &Run) -> PatientScores {
+        PatientScores::new(self.evidence.predictions, &[source], self.settings.rule, self.settings.positive)
+    }
+
     fn part(&self, run: usize, fold: Option<i64>) -> Part {
         let (source, sample) = (self.runs[run].source, &self.runs[run].sample);
         let predictions = self.evidence.predictions;
@@ -346,7 +392,7 @@ impl Pool<'_> {
             slices: predictions.slices.iter().filter(tested).count() as u64,
             patients: weights.iter().map(|weight| u64::from(*weight)).sum(),
             slice: self.slice_level(sample, &weights),
-            patient: self.patient_level(&PatientScores::new(predictions, &[source]), &weights),
+            patient: self.patient_level(&self.scores_of(source), &weights),
         }
     }
 }

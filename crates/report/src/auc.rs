@@ -25,15 +25,16 @@ impl Ranking {
         Self(packed)
     }
 
-    /// AUC when each item of unit u counts `positive[u]` times as a positive and `negative[u]` times as a negative.
+    /// AUC when each item of unit u counts `weights[u][0]` times as a negative and `weights[u][1]` times as a positive.
     /// None if one side has no weight.
-    pub fn auc(&self, positive: &[u64], negative: &[u64]) -> Option<f64> {
+    pub fn auc(&self, weights: &[[u32; 2]]) -> Option<f64> {
         let (mut twice_u, mut negatives, mut positives) = (0_u64, 0_u64, 0_u64);
         let (mut group_positive, mut group_negative) = (0_u64, 0_u64);
         for packed in &self.0 {
-            let unit = (packed & !GROUP_END) as usize;
-            group_positive += positive[unit];
-            group_negative += negative[unit];
+            // Both weights side by side: the units come in no order, so a place in memory is what an item costs.
+            let [negative, positive] = weights[(packed & !GROUP_END) as usize];
+            group_positive += u64::from(positive);
+            group_negative += u64::from(negative);
             if packed & GROUP_END != 0 {
                 twice_u += group_positive * (2 * negatives + group_negative);
                 positives += group_positive;
@@ -45,11 +46,44 @@ impl Ranking {
     }
 }
 
+/// How the items of each unit stand against those of the other side, in whole numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placements {
+    /// By unit, summed over its items: twice the number of the other side's items on the right side of it, each tie once.
+    pub twice: Vec<u64>,
+    /// Items of each unit.
+    pub items: Vec<u64>,
+    /// Items of positive and of negative units.
+    pub sides: [u64; 2],
+}
+
+impl Ranking {
+    /// The placements when each unit is positive or negative as a whole: one pass over the items.
+    pub fn placements(&self, positive: &[bool]) -> Placements {
+        let unit = |packed: &u32| (packed & !GROUP_END) as usize;
+        let (mut twice, mut items) = (vec![0; positive.len()], vec![0; positive.len()]);
+        self.0.iter().for_each(|packed| items[unit(packed)] += 1);
+        let of = |side: bool| items.iter().zip(positive).filter(|(_, is)| **is == side).map(|(count, _)| count).sum();
+        let sides: [u64; 2] = [of(true), of(false)];
+        let (mut above, mut below) = (sides[0], 0);
+        for group in self.0.split_inclusive(|packed| packed & GROUP_END != 0) {
+            let cases = group.iter().filter(|packed| positive[unit(packed)]).count() as u64;
+            let controls = group.len() as u64 - cases;
+            above -= cases;
+            for unit in group.iter().map(unit) {
+                twice[unit] += if positive[unit] { 2 * below + controls } else { 2 * above + cases };
+            }
+            below += controls;
+        }
+        Placements { twice, items, sides }
+    }
+}
+
 /// AUC of single items. None for a one-class set.
 pub fn auc(scores: &[f64], positive: &[bool]) -> Option<f64> {
     let units: Vec<usize> = (0..scores.len()).collect();
-    let weights = |side: bool| positive.iter().map(|is| u64::from(*is == side)).collect::<Vec<u64>>();
-    Ranking::new(scores, &units).auc(&weights(true), &weights(false))
+    let weights: Vec<[u32; 2]> = positive.iter().map(|is| if *is { [0, 1] } else { [1, 0] }).collect();
+    Ranking::new(scores, &units).auc(&weights)
 }
 
 /// Corners of the ROC curve as (1 - specificity, sensitivity), from (0, 0) to (1, 1), one for each distinct score.
@@ -94,10 +128,17 @@ mod tests {
     }
 
     #[test]
+    fn placements_by_hand() {
+        // Unit 0 (positive): 0.8, 0.5; unit 1: 0.5; unit 2: 0.1. 0.8 is above 2; 0.5 above 1 and equal to 1; the others see 1.5 and 2 above.
+        let placements = Ranking::new(&[0.8, 0.5, 0.5, 0.1], &[0, 0, 1, 2]).placements(&[true, false, false]);
+        assert_eq!(placements, Placements { twice: vec![7, 3, 4], items: vec![2, 1, 1], sides: [2, 2] });
+    }
+
+    #[test]
     fn a_weight_of_two_is_two_copies() {
         let units = [0, 0, 1, 2, 3];
         let ranking = Ranking::new(&[0.9, 0.4, 0.4, 0.6, 0.1], &units);
-        let weighted = ranking.auc(&[2, 1, 0, 0], &[0, 0, 3, 1]);
+        let weighted = ranking.auc(&[[0, 2], [0, 1], [3, 0], [1, 0]]);
         let scores = [0.9, 0.9, 0.4, 0.4, 0.4, 0.6, 0.6, 0.6, 0.1];
         let positive = [true, true, true, true, true, false, false, false, false];
         assert_eq!(weighted, auc(&scores, &positive));

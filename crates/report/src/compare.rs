@@ -34,6 +34,9 @@ impl Discordant {
     }
 }
 
+/// Name of the method for patient AUCs, and of its test.
+pub const DELONG: &str = "DeLong";
+
 /// AUCs of several scores on the same patients with their covariance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeLong {

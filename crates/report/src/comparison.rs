@@ -3,9 +3,10 @@
 
 use serde::Serialize;
 
-use crate::compare::{DeLong, Discordant, holm};
-use crate::estimate::{self, Interval};
-use crate::intervals::{bootstrap_p, two_sided_p, z};
+use crate::clustered::OBUCHOWSKI;
+use crate::compare::{DELONG, DeLong, Discordant, holm};
+use crate::estimate::{self, FEW_PATIENTS, Interval, normal_interval};
+use crate::intervals::{bootstrap_p, two_sided_p};
 use crate::metrics::Metric;
 use crate::pool::{FRACTIONS, Pair, Pool, REVERSED_PATIENTS, REVERSED_SLICES, Statistic, differences};
 use crate::quantity::Quantity;
@@ -128,8 +129,6 @@ impl From<Comparison> for serde_json::Map<String, serde_json::Value> {
 pub const BOOTSTRAP: &str = "bootstrap over patients";
 /// Name of the test of patient fractions.
 pub const MCNEMAR: &str = "exact McNemar";
-/// Name of the test of patient AUCs.
-pub const DELONG: &str = "DeLong";
 
 /// All comparisons of a pool, pair by pair.
 pub fn comparisons(pool: &Pool) -> Vec<Comparison> {
@@ -191,8 +190,11 @@ fn compare(pool: &Pool, pair: &Pair) -> Vec<Comparison> {
         .into_iter()
         .map(|metric| mcnemar(pool, pair, blank(Level::Patient, metric.into(), MCNEMAR), metric))
         .chain([delong(pool, pair, blank(Level::Patient, Metric::Auc.into(), DELONG))]);
-    // Slices, patients, then the rest: the order of the question.
+    // Slices, patients, then the rest: the order of the question; both intervals of the slice AUC side by side.
+    let clustered = obuchowski(pool, pair, blank(Level::Slice, Metric::AucClustered.into(), OBUCHOWSKI));
     let mut entries: Vec<Comparison> = bootstrapped.collect();
+    let auc = entries.iter().position(|entry| entry.quantity == Metric::Auc.into());
+    entries.insert(auc.map_or(0, |place| place + 1), clustered);
     let after = entries.iter().position(|entry| entry.level != Level::Slice).unwrap_or(entries.len());
     entries.splice(after..after, fractions);
     entries
@@ -246,18 +248,34 @@ fn delong(pool: &Pool, pair: &Pair, entry: Comparison) -> Comparison {
     let positive: Vec<bool> = pool.labels.iter().map(|label| *label == pool.settings.positive).collect();
     let scores = sides.map(|side| pool.sides[side].scores.score(pool.settings.positive));
     let Some(delong) = DeLong::new(&scores, &positive) else {
-        let reason = "fewer than 2 patients in a class".to_owned();
+        let reason = FEW_PATIENTS.to_owned();
         return Comparison { difference: Err(reason.clone()), interval: Err(reason), ..entry };
     };
-    let (difference, variance) = delong.difference(0, 1);
-    let entry = Comparison { difference: Ok(difference), interval_method: DELONG, ..entry };
-    if variance <= 1e-15 {
-        let reason = "DeLong's variance of the difference is 0, so it cannot say how uncertain it is".to_owned();
-        return Comparison { interval: Err(reason), ..entry };
+    by_variance(pool, entry, delong.difference(0, 1), DELONG)
+}
+
+/// The slice AUCs of both methods, each the mean over the seeds, with the variance of their difference over patients.
+fn obuchowski(pool: &Pool, pair: &Pair, entry: Comparison) -> Comparison {
+    let Some([a, b]) = pair.sides else { return entry };
+    let value = |side: usize| pool.value(side, Statistic::Slice(Metric::AucClustered));
+    let difference = value(a).and_then(|a| value(b).map(|b| b - a));
+    let moments = pool.clustered(a).and_then(|a| pool.clustered(b).map(|b| b.difference(&a)));
+    match (difference, moments) {
+        (Ok(_), Ok(moments)) => by_variance(pool, entry, moments, OBUCHOWSKI),
+        (difference, Err(reason)) => {
+            let interval = Err(difference.clone().err().unwrap_or(reason));
+            Comparison { difference, interval, interval_method: OBUCHOWSKI, ..entry }
+        }
+        (Err(reason), Ok(_)) => Comparison { difference: Err(reason.clone()), interval: Err(reason), ..entry },
     }
-    let half = z(pool.settings.confidence) * variance.sqrt();
-    let interval = Ok((difference - half, difference + half));
-    Comparison { interval, p: Some(two_sided_p(difference / variance.sqrt())), ..entry }
+}
+
+/// The interval and the z test of a difference with a known variance.
+fn by_variance(pool: &Pool, entry: Comparison, moments: (f64, f64), method: &'static str) -> Comparison {
+    let (difference, variance) = moments;
+    let interval = normal_interval(difference, variance, pool.settings.confidence, method, "difference");
+    let p = interval.is_ok().then(|| two_sided_p(difference / variance.sqrt()));
+    Comparison { difference: Ok(difference), interval, p, interval_method: method, ..entry }
 }
 
 #[cfg(test)]

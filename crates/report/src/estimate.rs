@@ -3,11 +3,29 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::compare::DeLong;
+use crate::compare::{DELONG, DeLong};
 use crate::intervals::{wilson, z};
 
 /// Low and high end, or why there is no interval.
 pub type Interval = Result<(f64, f64), String>;
+
+/// Why a variance over patients is undefined.
+pub const FEW_PATIENTS: &str = "fewer than 2 patients in a class";
+
+/// A variance below this is rounding.
+const NO_VARIANCE: f64 = 1e-15;
+
+/// The interval of an estimate that is normal with this variance; `method` made it of `what`.
+///
+/// # Errors
+/// The variance is 0.
+pub fn normal_interval(value: f64, variance: f64, confidence: f64, method: &str, what: &str) -> Interval {
+    if variance <= NO_VARIANCE {
+        return Err(format!("{method}'s variance of the {what} is 0, so it cannot say how uncertain it is"));
+    }
+    let half = z(confidence) * variance.sqrt();
+    Ok((value - half, value + half))
+}
 
 /// A metric's value with its interval.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,16 +54,16 @@ impl Estimate {
         let value = crate::auc::auc(score, positive).ok_or_else(|| "patients of one class only".to_owned());
         let interval = match (&value, DeLong::new(&[score.to_vec()], positive)) {
             (Err(reason), _) => Err(reason.clone()),
-            (Ok(_), None) => Err("fewer than 2 patients in a class".to_owned()),
-            (Ok(_), Some(delong)) if delong.variance(0) <= 0.0 => {
-                Err("DeLong's variance is 0, so it cannot say how uncertain the AUC is".to_owned())
-            }
-            (Ok(auc), Some(delong)) => {
-                let half = z(confidence) * delong.variance(0).sqrt();
-                Ok(((auc - half).max(0.0), (auc + half).min(1.0)))
-            }
+            (Ok(_), None) => Err(FEW_PATIENTS.to_owned()),
+            (Ok(auc), Some(delong)) => Self::area(*auc, delong.variance(0), confidence, DELONG),
         };
         Self { value, interval: Some(interval), n: score.len() as u64, fraction: None }
+    }
+
+    /// The interval of an area with this variance, cut at 0 and 1.
+    pub fn area(auc: f64, variance: f64, confidence: f64, method: &str) -> Interval {
+        let ends = normal_interval(auc, variance, confidence, method, "AUC");
+        ends.map(|(low, high)| (low.max(0.0), high.min(1.0)))
     }
 
     /// The value if it is defined.

@@ -50,6 +50,9 @@ pub fn resample(strata: &[Vec<usize>], patients: usize, seed: u64, index: usize)
     weights
 }
 
+/// Values nearer than this are equal but for the order of a sum.
+const ROUNDING: f64 = 1e-12;
+
 /// What one resample gives: a value for each statistic, None where it is undefined.
 pub type Draw = Vec<Option<f64>>;
 
@@ -81,7 +84,7 @@ pub fn percentile(values: &[Option<f64>], confidence: f64) -> Result<(f64, f64),
         return Err(format!("undefined in {missing} of {} resamples", values.len()));
     }
     defined.sort_by(f64::total_cmp);
-    if defined[defined.len() - 1] - defined[0] < 1e-12 {
+    if defined[defined.len() - 1] - defined[0] < ROUNDING {
         return Err("the same in every resample, so the bootstrap cannot say how uncertain it is".to_owned());
     }
     let tail = (1.0 - confidence) / 2.0;
@@ -94,8 +97,8 @@ pub fn percentile(values: &[Option<f64>], confidence: f64) -> Result<(f64, f64),
 pub fn bootstrap_p(differences: &[Option<f64>]) -> Option<f64> {
     let all: Option<Vec<f64>> = differences.iter().copied().collect();
     let all = all?;
-    let below = all.iter().filter(|value| **value <= 0.0).count();
-    let above = all.iter().filter(|value| **value >= 0.0).count();
+    let below = all.iter().filter(|value| **value <= ROUNDING).count();
+    let above = all.iter().filter(|value| **value >= -ROUNDING).count();
     Some((2.0 * (below.min(above) + 1) as f64 / (all.len() + 1) as f64).min(1.0))
 }
 
@@ -134,6 +137,9 @@ mod tests {
         assert_eq!(smallest_p(99), 0.02);
         assert_eq!(bootstrap_p(&[Some(-1.0), Some(1.0), Some(0.0)]), Some(1.0));
         assert_eq!(bootstrap_p(&[Some(1.0), None]), None);
+        // A 0 that came out as 1e-17 counts on both sides, as 0 does.
+        let nearly = |zero: f64| [vec![Some(zero); 3], vec![Some(1.0); 6]].concat();
+        assert_eq!((bootstrap_p(&nearly(0.0)), bootstrap_p(&nearly(1e-17))), (Some(0.8), Some(0.8)));
     }
 
     /// The mean of 20 patients of which each has 5 equal slices: drawn by patient, the interval is that of 20 values

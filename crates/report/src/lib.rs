@@ -1,6 +1,7 @@
 //! Predictions to metrics, tests, tables and one HTML page: the conventional method against the proposed one.
 //!
-//! What is pure (no files): [`metrics`], [`measure`], [`auc`], [`intervals`], [`compare`], [`spread`], [`sample`] compute;
+//! What is pure (no files): [`metrics`], [`calibration`], [`measure`], [`auc`], [`clustered`], [`intervals`], [`compare`], [`spread`], [`sample`],
+//! [`patients`] compute;
 //! [`pool`] holds every statistic of every run in every resample, from which [`assess`] and [`comparison`] take theirs;
 //! [`tables`], [`render`], [`answer`], [`charts`], [`figures`], [`overlay`], [`exhibits`], [`documents`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
 //! a study together, [`anyone`] does so for a single file of predictions.
@@ -9,7 +10,9 @@ pub mod answer;
 pub mod anyone;
 pub mod assess;
 pub mod auc;
+pub mod calibration;
 pub mod charts;
+pub mod clustered;
 pub mod compare;
 pub mod comparison;
 pub mod csv_files;
@@ -29,6 +32,7 @@ pub mod metrics;
 pub mod ordered;
 pub mod overlay;
 pub mod paper;
+pub mod patients;
 pub mod pool;
 pub mod predictions;
 pub mod provenance;

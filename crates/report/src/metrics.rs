@@ -13,9 +13,12 @@
 //! | balanced accuracy | mean of the classes' recalls |
 //! | MCC | the multi-class R_K of Gorodkin 2004, which is Matthews' for two classes |
 //! | Brier | two classes: mean of (p - y)^2 of the positive class, 0..1; more: mean over slices of the sum over classes, 0..2 |
+//! | ECE | expected calibration error, [`crate::calibration`] |
 //! | AUC | Mann-Whitney, positive against rest; macro AUC: mean over classes of one against rest |
 //!
 //! A ratio with denominator 0 is undefined: never 0, never left out of a mean in silence.
+
+use crate::calibration::{self, BINS};
 
 /// A metric of slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +31,8 @@ pub enum Metric {
     Specificity,
     /// Area under the ROC curve.
     Auc,
+    /// The same area with Obuchowski's interval and test ([`crate::clustered`]) instead of the bootstrap's.
+    AucClustered,
     /// Positive predictive value.
     Ppv,
     /// Negative predictive value.
@@ -40,6 +45,8 @@ pub enum Metric {
     Mcc,
     /// Mean squared error of the probability; lower is better.
     Brier,
+    /// Expected calibration error; lower is better.
+    Ece,
     /// Mean AUC of each class against the rest; more than two classes only.
     MacroAuc,
 }
@@ -48,17 +55,19 @@ impl Metric {
     /// The metrics of the paper's Table 1, in its order.
     pub const TABLE: [Self; 4] = [Self::Accuracy, Self::Sensitivity, Self::Specificity, Self::Auc];
     /// All metrics, in the order of the outputs.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Accuracy,
         Self::Sensitivity,
         Self::Specificity,
         Self::Auc,
+        Self::AucClustered,
         Self::Ppv,
         Self::Npv,
         Self::F1,
         Self::BalancedAccuracy,
         Self::Mcc,
         Self::Brier,
+        Self::Ece,
         Self::MacroAuc,
     ];
 
@@ -69,12 +78,14 @@ impl Metric {
             Self::Sensitivity => "sensitivity",
             Self::Specificity => "specificity",
             Self::Auc => "auc",
+            Self::AucClustered => "auc_clustered",
             Self::Ppv => "ppv",
             Self::Npv => "npv",
             Self::F1 => "f1",
             Self::BalancedAccuracy => "balanced_accuracy",
             Self::Mcc => "mcc",
             Self::Brier => "brier",
+            Self::Ece => "ece",
             Self::MacroAuc => "auc_macro",
         }
     }
@@ -86,14 +97,21 @@ impl Metric {
             Self::Sensitivity => "sensitivity",
             Self::Specificity => "specificity",
             Self::Auc => "AUC",
+            Self::AucClustered => "AUC, clustered",
             Self::Ppv => "PPV",
             Self::Npv => "NPV",
             Self::F1 => "F1",
             Self::BalancedAccuracy => "balanced accuracy",
             Self::Mcc => "MCC",
             Self::Brier => "Brier score",
+            Self::Ece => "calibration error",
             Self::MacroAuc => "macro AUC",
         }
+    }
+
+    /// Whether the bootstrap makes its interval; if not, a formula does.
+    pub fn is_resampled(self) -> bool {
+        self != Self::AucClustered
     }
 
     /// Whether readers expect it in percent (one decimal) rather than as a number (three).
@@ -118,6 +136,8 @@ pub struct Tally {
     pub confusion: Vec<u64>,
     /// Sum of the Brier terms.
     pub brier: f64,
+    /// Sums of (y - p) by bin of p: of the positive class, or of each class if there are more than two.
+    pub calibration: Vec<[f64; BINS]>,
     /// AUC of each class against the rest; where it was not asked for, or has one side only, None.
     pub auc: Vec<Option<f64>>,
 }
@@ -183,9 +203,10 @@ impl Tally {
             Metric::F1 => ratio(2 * tp, 2 * tp + alarms + missed, "no positive slice, and none called positive"),
             Metric::BalancedAccuracy => self.balanced_accuracy(),
             Metric::Mcc => self.mcc(),
-            Metric::Brier if self.slices() == 0 => Err(Undefined(NO_SLICES)),
+            Metric::Brier | Metric::Ece if self.slices() == 0 => Err(Undefined(NO_SLICES)),
             Metric::Brier => Ok(self.brier / self.slices() as f64),
-            Metric::Auc => self.auc[self.positive].ok_or(Undefined(ONE_CLASS)),
+            Metric::Ece => Ok(self.calibration_error()),
+            Metric::Auc | Metric::AucClustered => self.auc[self.positive].ok_or(Undefined(ONE_CLASS)),
             Metric::MacroAuc => self.macro_auc(),
         }
     }
@@ -194,6 +215,11 @@ impl Tally {
         let recall = |class| ratio(self.correct(class), self.of_class(class), "a class without slices");
         let recalls = (0..self.classes).map(recall).collect::<Result<Vec<_>, _>>()?;
         Ok(recalls.iter().sum::<f64>() / self.classes as f64)
+    }
+
+    fn calibration_error(&self) -> f64 {
+        let each = self.calibration.iter().map(|sums| calibration::error(sums, self.slices()));
+        each.sum::<f64>() / self.calibration.len() as f64
     }
 
     fn macro_auc(&self) -> Result<f64, Undefined> {
@@ -237,7 +263,7 @@ mod tests {
     fn tally(confusion: &[u64], auc: Vec<Option<f64>>) -> Tally {
         let classes = auc.len();
         let confusion = confusion.to_vec();
-        Tally { classes, positive: 1, confusion, brier: 0.0, auc }
+        Tally { classes, positive: 1, confusion, brier: 0.0, calibration: vec![[0.0; BINS]], auc }
     }
 
     #[test]

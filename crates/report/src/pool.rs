@@ -2,15 +2,19 @@
 //!
 //! A side is a method with some of its seeds: all of them for the method's own results, those that both methods have for a
 //! comparison. What is of slices is computed run by run and averaged over the side's seeds; what is of patients follows
-//! from the softmax averaged over slices and seeds. All statistics see the same resampled patients, so differences are
+//! from one score a patient, of all its slices and seeds. All statistics see the same resampled patients, so differences are
 //! paired.
 
+use contract::config::PatientRule;
+
+use crate::clustered::Clustered;
 use crate::estimate::Interval;
 use crate::intervals::{self, Draw, percentile};
 use crate::measure::Measure;
 use crate::metrics::{Metric, Tally};
+use crate::patients::PatientScores;
 use crate::predictions::{Predictions, Run};
-use crate::sample::{PatientScores, Sample, Sums};
+use crate::sample::{Sample, Sums};
 
 /// What is assessed.
 #[derive(Clone, Copy)]
@@ -30,6 +34,8 @@ pub struct Settings {
     pub classes: Vec<String>,
     /// The positive class.
     pub positive: usize,
+    /// How the slices of a patient become one decision.
+    pub rule: PatientRule,
     /// Level of the intervals, 0..1.
     pub confidence: f64,
     /// Number of resamples.
@@ -92,6 +98,7 @@ pub struct Folded<'a> {
     pub decisions: Vec<usize>,
     /// Its slices with every patient once.
     everyone: Tallied,
+    clustered: Result<Clustered, String>,
 }
 
 /// A run's slices under one weighting of the patients.
@@ -134,7 +141,7 @@ pub struct Side {
     pub method: usize,
     /// Indices of the runs, by ascending seed; at least one.
     pub runs: Vec<usize>,
-    /// Mean softmax by patient.
+    /// Scores by patient.
     pub scores: PatientScores,
     /// The decision for each patient.
     pub decisions: Vec<usize>,
@@ -161,7 +168,7 @@ pub struct Pool<'a> {
     pub settings: &'a Settings,
     /// Class of each patient.
     pub labels: Vec<usize>,
-    /// Metrics of slices that apply.
+    /// Metrics of slices that apply and are resampled.
     pub metrics: Vec<Metric>,
     /// Measures of attention that some slice has.
     pub measures: Vec<Measure>,
@@ -184,13 +191,14 @@ impl<'a> Pool<'a> {
         let rows = || predictions.runs().flat_map(|run| &run.attention);
         let measured = |measure: &Measure| rows().any(|measures| measures[*measure as usize].is_some());
         let several = predictions.classes > 2;
+        let applies = |metric: &Metric| metric.is_resampled() && (several || *metric != Metric::MacroAuc);
         let mut pool = Self {
             evidence,
             settings,
             labels: predictions.patients.iter().map(|patient| patient.label).collect(),
-            metrics: Metric::ALL.into_iter().filter(|metric| several || *metric != Metric::MacroAuc).collect(),
+            metrics: Metric::ALL.into_iter().filter(applies).collect(),
             measures: Measure::ALL.into_iter().filter(measured).collect(),
-            runs: folded(evidence, settings.positive),
+            runs: folded(evidence, settings),
             sides: Vec::new(),
             pairs: Vec::new(),
             of_runs: Vec::new(),
@@ -243,13 +251,13 @@ impl<'a> Pool<'a> {
         if let Some(found) = self.sides.iter().position(|side| side.runs == runs) {
             return found;
         }
-        let positive = self.settings.positive;
+        let Settings { positive, rule, .. } = *self.settings;
         let sources: Vec<&Run> = runs.iter().map(|run| self.runs[*run].source).collect();
-        let scores = PatientScores::new(self.evidence.predictions, &sources);
+        let scores = PatientScores::new(self.evidence.predictions, &sources, rule, positive);
         let reversed_decisions = self.evidence.reversed.map(|reversed| {
             let all = &reversed.methods[method].runs;
             let same: Vec<&Run> = all.iter().filter(|run| sources.iter().any(|one| one.seed == run.seed)).collect();
-            PatientScores::new(reversed, &same).decisions(positive)
+            PatientScores::new(reversed, &same, rule, positive).decisions(positive)
         });
         let decisions = scores.decisions(positive);
         self.sides.push(Side { method, runs, scores, decisions, reversed_decisions });
@@ -346,6 +354,15 @@ impl<'a> Pool<'a> {
         self.runs[run].everyone.value(statistic).map_err(str::to_owned)
     }
 
+    /// Obuchowski's variance of a side's AUC of slices: of the mean over its seeds.
+    ///
+    /// # Errors
+    /// Why it is undefined.
+    pub fn clustered(&self, side: usize) -> Result<Clustered, String> {
+        let seeds = self.sides[side].runs.iter().map(|run| self.runs[*run].clustered.as_ref().map_err(String::clone));
+        Ok(Clustered::mean(&seeds.collect::<Result<Vec<_>, _>>()?))
+    }
+
     /// Slices a statistic rests on, in the seed with fewest.
     pub fn n(&self, side: usize, statistic: Statistic) -> u64 {
         self.sides[side].runs.iter().map(|run| self.runs[*run].everyone.n(statistic)).min().unwrap_or(0)
@@ -389,8 +406,10 @@ pub fn differences(a: &[Option<f64>], b: &[Option<f64>]) -> Vec<Option<f64>> {
     a.iter().zip(b).map(|(a, b)| a.zip(*b).map(|(a, b)| b - a)).collect()
 }
 
-fn folded(evidence: Evidence, positive: usize) -> Vec<Folded> {
+fn folded<'a>(evidence: Evidence<'a>, settings: &Settings) -> Vec<Folded<'a>> {
+    let Settings { positive, rule, .. } = *settings;
     let (predictions, everyone) = (evidence.predictions, vec![1; evidence.predictions.patients.len()]);
+    let is_positive: Vec<bool> = predictions.patients.iter().map(|patient| patient.label == positive).collect();
     let mut all = Vec::new();
     for (place, method) in predictions.methods.iter().enumerate() {
         for (seed, source) in method.runs.iter().enumerate() {
@@ -398,8 +417,9 @@ fn folded(evidence: Evidence, positive: usize) -> Vec<Folded> {
             let reversed =
                 evidence.reversed.map(|reversed| Sample::new(reversed, &reversed.methods[place].runs[seed], positive));
             let everyone = tallied(&sample, reversed.as_ref(), &everyone);
-            let decisions = PatientScores::new(predictions, &[source]).decisions(positive);
-            all.push(Folded { source, sample, reversed, decisions, everyone });
+            let decisions = PatientScores::new(predictions, &[source], rule, positive).decisions(positive);
+            let clustered = Clustered::new(sample.ranking(), &is_positive);
+            all.push(Folded { source, sample, reversed, decisions, everyone, clustered });
         }
     }
     all

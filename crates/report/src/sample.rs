@@ -3,6 +3,7 @@
 //! A bootstrap resample, a fold and the whole set are all weightings: how often each patient counts.
 
 use crate::auc::Ranking;
+use crate::calibration::{self, BINS};
 use crate::measure;
 use crate::metrics::{Tally, brier_term, decide};
 use crate::predictions::{Predictions, Run};
@@ -20,9 +21,11 @@ pub struct Sample {
     decided: Vec<u64>,
     /// Sum of the Brier terms by patient.
     brier: Vec<f64>,
+    /// (classes assessed, patients): sums of (y - p) by bin of p.
+    calibration: Vec<Vec<[f64; BINS]>>,
     /// Sum and number of each measure of attention, by patient; empty if nothing was measured.
     attention: Vec<Sums>,
-    /// Slices ranked by the probability of a class: the positive one, or all if there are more than two.
+    /// Slices ranked by the probability of each class assessed.
     rankings: Vec<(usize, Ranking)>,
 }
 
@@ -37,6 +40,7 @@ impl Sample {
             labels: predictions.patients.iter().map(|patient| patient.label).collect(),
             decided: vec![0; patients * classes],
             brier: vec![0.0; patients],
+            calibration: Vec::new(),
             attention: attention(predictions, run),
             rankings: Vec::new(),
         };
@@ -50,9 +54,17 @@ impl Sample {
             let scores: Vec<f64> = run.prob.iter().skip(class).step_by(classes).copied().collect();
             (class, Ranking::new(&scores, &units))
         };
-        let ranked = if classes == 2 { positive..positive + 1 } else { 0..classes };
-        sample.rankings = ranked.map(ranking).collect();
+        // The positive class, or all if there are more than two.
+        let assessed = if classes == 2 { positive..positive + 1 } else { 0..classes };
+        sample.rankings = assessed.clone().map(ranking).collect();
+        sample.calibration = assessed.map(|class| calibration(predictions, run, class)).collect();
         sample
+    }
+
+    /// The slices ranked by the probability of the positive class.
+    pub fn ranking(&self) -> &Ranking {
+        let found = self.rankings.iter().find(|(class, _)| *class == self.positive);
+        &found.expect("the positive class is always ranked").1
     }
 
     /// The tally when patient p counts `weights[p]` times.
@@ -62,6 +74,7 @@ impl Sample {
             positive: self.positive,
             confusion: vec![0; self.classes * self.classes],
             brier: 0.0,
+            calibration: vec![[0.0; BINS]; self.calibration.len()],
             auc: vec![None; self.classes],
         };
         for (patient, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0) {
@@ -70,13 +83,13 @@ impl Sample {
                 tally.confusion[row + class] += u64::from(*weight) * self.decided[patient * self.classes + class];
             }
             tally.brier += f64::from(*weight) * self.brier[patient];
+            for (total, sums) in tally.calibration.iter_mut().zip(&self.calibration) {
+                total.iter_mut().zip(&sums[patient]).for_each(|(total, sum)| *total += f64::from(*weight) * sum);
+            }
         }
         for (class, ranking) in &self.rankings {
-            let side = |is_class: bool| -> Vec<u64> {
-                let weight = |(label, weight): (&usize, &u32)| if (label == class) == is_class { *weight } else { 0 };
-                self.labels.iter().zip(weights).map(weight).map(u64::from).collect()
-            };
-            tally.auc[*class] = ranking.auc(&side(true), &side(false));
+            let side = |(label, weight): (&usize, &u32)| if label == class { [0, *weight] } else { [*weight, 0] };
+            tally.auc[*class] = ranking.auc(&self.labels.iter().zip(weights).map(side).collect::<Vec<_>>());
         }
         tally
     }
@@ -94,6 +107,16 @@ impl Sample {
     }
 }
 
+/// Sums of (y - p) of a class by patient and bin of p.
+fn calibration(predictions: &Predictions, run: &Run, class: usize) -> Vec<[f64; BINS]> {
+    let mut sums = vec![[0.0; BINS]; predictions.patients.len()];
+    for (slice, prob) in predictions.slices.iter().zip(run.prob.chunks_exact(predictions.classes)) {
+        let truth = f64::from(u8::from(predictions.patients[slice.patient].label == class));
+        sums[slice.patient][calibration::bin(prob[class])] += truth - prob[class];
+    }
+    sums
+}
+
 /// The measures of attention of a run, folded up by patient; empty if there are none.
 fn attention(predictions: &Predictions, run: &Run) -> Vec<Sums> {
     if run.attention.iter().flatten().all(Option::is_none) {
@@ -107,44 +130,4 @@ fn attention(predictions: &Predictions, run: &Run) -> Vec<Sums> {
         }
     }
     sums
-}
-
-/// The patient level of one run or of several averaged: the mean of the softmax over all slices of a patient.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PatientScores {
-    /// Number of classes.
-    pub classes: usize,
-    /// (patients, K) mean probabilities.
-    pub prob: Vec<f64>,
-}
-
-impl PatientScores {
-    /// Mean over the slices of each patient, then over the runs. Each run has every slice once, so this is also the
-    /// mean over all slices of all runs.
-    pub fn new(predictions: &Predictions, runs: &[&Run]) -> Self {
-        let classes = predictions.classes;
-        let mut prob = vec![0.0; predictions.patients.len() * classes];
-        let mut slices = vec![0_u64; predictions.patients.len()];
-        for run in runs {
-            for (slice, values) in predictions.slices.iter().zip(run.prob.chunks_exact(classes)) {
-                slices[slice.patient] += 1;
-                let sums = &mut prob[slice.patient * classes..][..classes];
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            }
-        }
-        for (sums, count) in prob.chunks_exact_mut(classes).zip(&slices) {
-            sums.iter_mut().for_each(|sum| *sum /= *count as f64);
-        }
-        Self { classes, prob }
-    }
-
-    /// The decision for each patient.
-    pub fn decisions(&self, positive: usize) -> Vec<usize> {
-        self.prob.chunks_exact(self.classes).map(|prob| decide(prob, positive)).collect()
-    }
-
-    /// The mean probability of one class, by patient.
-    pub fn score(&self, class: usize) -> Vec<f64> {
-        self.prob.iter().skip(class).step_by(self.classes).copied().collect()
-    }
 }

@@ -75,6 +75,7 @@ pub fn settings(config: &Config) -> Settings {
         study: config.study.clone(),
         classes: config.classes.clone(),
         positive: config.report.positive as usize,
+        rule: config.report.patient_rule,
         confidence: config.report.confidence,
         bootstrap: config.report.bootstrap as usize,
         seed: config.report.seed,

@@ -1,13 +1,18 @@
 //! Every number against scikit-learn, scipy, statsmodels, numpy or pauc: `expected.json` is written by
 //! tools/report_expected.py, which names their versions.
 
+mod cohort;
+
+use cohort::{row, settings};
 use report::assess::{Assessment, assess};
+use report::auc::Ranking;
+use report::clustered::Clustered;
 use report::compare::{DeLong, Discordant, holm, midranks};
 use report::comparison::Level;
-use report::intervals::{quantile, two_sided_p, wilson};
+use report::intervals::{quantile, two_sided_p, wilson, z};
 use report::measure::{self, Measure};
 use report::metrics::Metric;
-use report::pool::{Evidence, Settings};
+use report::pool::Evidence;
 use report::predictions::{Predictions, Row};
 use report::quantity::Quantity;
 use serde_json::Value;
@@ -27,37 +32,23 @@ fn close(got: f64, expected: &Value, tolerance: f64, what: &str) {
 
 /// The rows of a case; methods are named a, b.
 fn rows(case: &Value) -> Vec<Row> {
-    let patients = numbers(&case["patient"]);
+    let patients: Vec<usize> = numbers(&case["patient"]).iter().map(|patient| *patient as usize).collect();
     let labels = numbers(&case["label_of"]);
-    let methods = case["methods"].as_array().expect("a list");
-    let of = |(name, method): (&str, &Value)| -> Vec<Row> {
-        let prob: Vec<Vec<f64>> = method["prob"].as_array().expect("a list").iter().map(numbers).collect();
-        let row = |(slice, prob): (usize, Vec<f64>)| Row {
-            slice_id: format!("s{slice:04}"),
-            patient_id: format!("p{:03}", patients[slice]),
-            label: labels[patients[slice] as usize] as i64,
-            method: name.to_owned(),
-            fold: 0,
-            seed: 0,
-            prob,
-            attention: measure::NOTHING,
-        };
-        prob.into_iter().enumerate().map(row).collect()
+    let of = |(name, method): (&'static str, &Value)| -> Vec<Row> {
+        let prob = method["prob"].as_array().expect("a list").iter().map(numbers).enumerate();
+        prob.map(|(slice, prob)| row(slice, patients[slice], labels[patients[slice]] as usize, name, prob)).collect()
     };
-    ["a", "b"].into_iter().zip(methods).flat_map(of).collect()
+    ["a", "b"].into_iter().zip(case["methods"].as_array().expect("a list")).flat_map(of).collect()
 }
 
 fn assessed(case: &Value, rows: Vec<Row>, bootstrap: usize) -> Assessment {
-    let predictions = Predictions::assemble(rows, &[]).expect("the cases are consistent");
-    let positive = case["positive"].as_u64().expect("a label") as usize;
-    let settings = settings(predictions.classes, positive, bootstrap);
-    assess(Evidence { predictions: &predictions, reversed: None }, &settings)
+    cohort::assessed(rows, case["positive"].as_u64().expect("a label") as usize, bootstrap)
 }
 
 #[test]
 fn metrics_of_slices_and_patients() {
     let all = expected();
-    for name in ["binary", "binary_swapped", "three_classes"] {
+    for name in ["binary", "binary_swapped", "three_classes", "tied"] {
         let case = &all[name];
         let assessment = assessed(case, rows(case), 200);
         for (method, wanted) in ["a", "b"].into_iter().zip(case["methods"].as_array().expect("a list")) {
@@ -70,6 +61,20 @@ fn metrics_of_slices_and_patients() {
                 let fraction = result.patient.get(metric).and_then(|estimate| estimate.fraction).expect("a fraction");
                 assert_eq!([fraction.0 as f64, fraction.1 as f64].to_vec(), numbers(value), "{name} {method} {metric}");
             }
+            for (rule, wanted) in wanted["rules"].as_object().expect("a map") {
+                let found = result.patient_rules.get(rule).expect("the rule was assessed");
+                for (metric, value) in wanted.as_object().expect("a map") {
+                    let what = format!("{name} {method} {rule} {metric}");
+                    let got = found.get(metric).expect("assessed");
+                    match got.fraction {
+                        Some(fraction) => {
+                            assert_eq!(vec![fraction.0 as f64, fraction.1 as f64], numbers(value), "{what}")
+                        }
+                        None => close(got.defined().expect("defined"), value, 1e-9, &what),
+                    }
+                }
+            }
+            assert_eq!(result.patient_rules.get("mean"), Some(&result.patient), "the rule if nothing else is said");
             let counts = |found: &[Vec<u64>]| serde_json::to_value(found).expect("JSON");
             assert_eq!(counts(&result.confusion), wanted["confusion"], "{name} {method} slices");
             assert_eq!(counts(&result.patient_confusion), wanted["patient_confusion"], "{name} {method} patients");
@@ -83,37 +88,15 @@ fn metrics_of_slices_and_patients() {
 fn rows_of_set(case: &Value, set: usize) -> Vec<Row> {
     let (patients, labels) = (numbers(&case["sets"][set]), numbers(&case["label_of"]));
     let of = |(name, method): (&str, &Value)| {
-        let row = |(slice, patient): (usize, &f64)| {
+        let of_slice = |(slice, patient): (usize, &f64)| {
             let mut attention = measure::NOTHING;
             attention[Measure::InLung as usize] = method["measure"][slice].as_f64().filter(|_| set == 0);
-            Row {
-                slice_id: format!("s{slice:04}"),
-                patient_id: format!("p{patient:03}"),
-                label: labels[*patient as usize] as i64,
-                method: name.to_owned(),
-                fold: 0,
-                seed: 0,
-                prob: numbers(&method["prob"][set][slice]),
-                attention,
-            }
+            let label = labels[*patient as usize] as usize;
+            Row { attention, ..row(slice, *patient as usize, label, name, numbers(&method["prob"][set][slice])) }
         };
-        patients.iter().enumerate().map(row).collect::<Vec<_>>()
+        patients.iter().enumerate().map(of_slice).collect::<Vec<_>>()
     };
     ["a", "b"].into_iter().zip(case["methods"].as_array().expect("a list")).flat_map(of).collect()
-}
-
-fn settings(classes: usize, positive: usize, bootstrap: usize) -> Settings {
-    let pair = ("a".to_owned(), "b".to_owned());
-    Settings {
-        study: "expected".to_owned(),
-        classes: (0..classes).map(|class| format!("c{class}")).collect(),
-        positive,
-        confidence: 0.95,
-        bootstrap,
-        seed: 0,
-        shown: vec![pair.0.clone(), pair.1.clone()],
-        pairs: vec![pair],
-    }
 }
 
 #[test]
@@ -206,7 +189,7 @@ fn bootstrap_intervals_are_those_of_another_program() {
     let case = &all["binary"];
     let assessment = assessed(case, rows(case), 20_000);
     for (method, wanted) in ["a", "b"].into_iter().zip(case["methods"].as_array().expect("a list")) {
-        for metric in ["sensitivity", "auc"] {
+        for metric in ["sensitivity", "auc", "ece", "brier"] {
             let (low, high) =
                 assessment.methods.get(method).unwrap().slice.get(metric).unwrap().ends().expect("an interval");
             // Both have 20,000 resamples, whose own error at the 2.5 % point is about 0.003 here.
@@ -255,6 +238,60 @@ fn delong_variance_and_p() {
 }
 
 #[test]
+fn obuchowskis_variance_and_p_are_those_of_a_direct_computation() {
+    let all = expected();
+    for name in ["binary", "binary_swapped", "three_classes", "tied"] {
+        let case = &all[name];
+        let assessment = assessed(case, rows(case), 100);
+        let (areas, covariance) = (&case["clustered"]["auc"], numbers(&case["clustered"]["covariance"]));
+        for (place, method) in ["a", "b"].into_iter().enumerate() {
+            let result = assessment.methods.get(method).expect("assessed");
+            let found = result.slice.get("auc_clustered").expect("assessed");
+            assert_eq!(found.value, result.slice.get("auc").expect("assessed").value);
+            close(found.defined().expect("defined"), &areas[place], 1e-12, &format!("{name} {method}"));
+            let half = z(0.95) * covariance[3 * place].sqrt();
+            let (low, high) = found.ends().expect("an interval");
+            let area = areas[place].as_f64().expect("a number");
+            assert!(
+                (low - (area - half).max(0.0)).abs() < 1e-9 && (high - (area + half).min(1.0)).abs() < 1e-9,
+                "{name} {method}"
+            );
+        }
+        let entry = assessment.comparison(("a", "b"), Level::Slice, Metric::AucClustered).expect("compared");
+        assert_eq!((entry.test, entry.interval_method), ("Obuchowski", "Obuchowski"));
+        close(entry.p.expect("a test"), &case["clustered"]["p"], 1e-9, name);
+        let half = z(0.95) * (covariance[0] + covariance[3] - 2.0 * covariance[1]).sqrt();
+        let (low, high) = entry.interval.clone().expect("an interval");
+        assert!((high - low - 2.0 * half).abs() < 1e-9, "{name}");
+    }
+}
+
+/// The same two sets of probabilities as two seeds of one method: the variance of the mean of two correlated areas.
+#[test]
+fn obuchowskis_variance_of_a_mean_over_seeds() {
+    let all = expected();
+    let case = &all["binary"];
+    let covariance = numbers(&case["clustered"]["covariance"]);
+    let truth: Vec<bool> = numbers(&case["label_of"]).iter().map(|label| *label == 1.0).collect();
+    let units: Vec<usize> = numbers(&case["patient"]).iter().map(|patient| *patient as usize).collect();
+    let seeds: Vec<Clustered> = case["methods"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|method| {
+            let scores: Vec<f64> =
+                method["prob"].as_array().expect("a list").iter().map(|prob| numbers(prob)[1]).collect();
+            Clustered::new(&Ranking::new(&scores, &units), &truth).expect("both classes")
+        })
+        .collect();
+    let mean = Clustered::mean(&seeds.iter().collect::<Vec<_>>());
+    assert!((seeds[0].covariance(&seeds[1]) - covariance[1]).abs() < 1e-12);
+    assert!((mean.variance() - covariance.iter().sum::<f64>() / 4.0).abs() < 1e-12);
+    let areas = numbers(&case["clustered"]["auc"]);
+    assert!((mean.auc - (areas[0] + areas[1]) / 2.0).abs() < 1e-12);
+}
+
+#[test]
 fn ranks_and_quantiles() {
     let all = expected();
     assert_eq!(midranks(&numbers(&all["midranks"]["values"])), numbers(&all["midranks"]["ranks"]));
@@ -265,60 +302,6 @@ fn ranks_and_quantiles() {
     {
         close(quantile(&sorted, *at), wanted, 1e-12, "quantile");
     }
-}
-
-#[test]
-fn invariances() {
-    let all = expected();
-    let case = &all["binary"];
-    let plain = serde_json::to_string(&assessed(case, rows(case), 200)).expect("JSON");
-    let backward: Vec<Row> = rows(case).into_iter().rev().collect();
-    assert_eq!(plain, serde_json::to_string(&assessed(case, backward, 200)).expect("JSON"), "order of rows");
-
-    let twice = rows(case)
-        .into_iter()
-        .flat_map(|row| [Row { slice_id: format!("{}x", row.slice_id), ..row.clone() }, row])
-        .collect();
-    let (once, twice) = (assessed(case, rows(case), 200), assessed(case, twice, 200));
-    for metric in Metric::ALL.into_iter().filter(|metric| once.methods.0[0].1.slice.get(metric.key()).is_some()) {
-        let value = |assessment: &Assessment| assessment.methods.0[0].1.slice.get(metric.key()).unwrap().clone();
-        let (one, two) = (value(&once), value(&twice));
-        let (a, b) = (one.defined().unwrap(), two.defined().unwrap());
-        assert!((a - b).abs() < 1e-12, "{metric:?} of slices that are all there twice");
-        let (a, b) = (one.ends().unwrap(), two.ends().unwrap());
-        assert!(
-            (a.0 - b.0).abs() < 1e-12 && (a.1 - b.1).abs() < 1e-12,
-            "interval of {metric:?}: slices are not patients"
-        );
-    }
-
-    let swapped = &all["binary_swapped"];
-    let value = |positive: u64, metric: &str| {
-        let mut case = swapped.clone();
-        case["positive"] = positive.into();
-        assessed(&case, rows(&case), 100).methods.0[0].1.slice.get(metric).unwrap().defined().unwrap()
-    };
-    assert!((value(0, "auc") - value(1, "auc")).abs() < 1e-9, "AUC does not depend on which class is positive");
-    assert!((value(0, "brier") - value(1, "brier")).abs() < 1e-9);
-}
-
-#[test]
-fn one_class_is_null_with_a_reason() {
-    let all = expected();
-    let case = &all["binary"];
-    let positives: Vec<Row> = rows(case).into_iter().filter(|row| row.label == 1).collect();
-    let assessment = assessed(case, positives, 100);
-    let json = serde_json::to_value(&assessment).expect("JSON");
-    let slice = &json["methods"]["a"]["slice"];
-    for metric in ["specificity", "auc", "mcc", "balanced_accuracy"] {
-        assert!(slice[metric]["value"].is_null() && slice[metric]["low"].is_null(), "{metric}");
-        assert!(slice[metric]["undefined"].as_str().is_some_and(|reason| !reason.is_empty()), "{metric}");
-    }
-    assert!(slice["sensitivity"]["value"].is_number());
-    assert!(json["methods"]["a"]["patient"]["specificity"]["value"].is_null());
-    let comparisons = json["comparisons"].as_array().expect("a list");
-    let auc = comparisons.iter().find(|entry| entry["level"] == "slice" && entry["metric"] == "auc").expect("an entry");
-    assert!(auc["difference"].is_null() && auc["p"].is_null() && auc["undefined"].is_string());
 }
 
 #[test]

@@ -379,6 +379,18 @@ pub struct Train {
     pub curve_slices: u32,
 }
 
+/// How the slices of a patient become one decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PatientRule {
+    /// The mean of the softmax over all slices (PAPER, "Protocol and metrics").
+    Mean,
+    /// The slice whose positive class is the most probable.
+    Max,
+    /// The share of the slices decided for each class.
+    Share,
+}
+
 /// Settings of report.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -389,6 +401,8 @@ pub struct Report {
     pub proposed: String,
     /// Positive label.
     pub positive: u32,
+    /// How the slices of a patient become one decision.
+    pub patient_rule: PatientRule,
     /// Level of the intervals.
     pub confidence: f64,
     /// Resamples.

@@ -1,12 +1,13 @@
 //! The tables: 1 (slices) and 2 (patients) in the paper's form, with what the paper leaves out: intervals, folds, seeds,
 //! differences; 3 with all metrics and 4 with all tests of the same methods; then every method against the one compared
-//! with, the seeds, attention, the confounder reversed, decisions. [`crate::render`] writes them.
+//! with, the seeds, attention, the confounder reversed, decisions, and the rules for patients side by side. [`crate::render`] writes them.
 
 mod attention;
 mod decisions;
 mod methods;
 mod paper_form;
 mod reversed;
+mod rules;
 
 use crate::assess::Assessment;
 use crate::comparison::{Comparison, Level};
@@ -66,7 +67,8 @@ pub fn tables(assessment: &Assessment) -> Vec<Table> {
     let always = [paper_form::slices, paper_form::patients, decisions::confusion].map(|table| Some(table(assessment)));
     let [slices, patients, confusion] = always;
     let sometimes = [methods::all, methods::seeds, attention::measures, reversed::falls].map(|table| table(assessment));
-    let reference = [Some(paper_form::everything(assessment)), paper_form::differences(assessment)];
+    let reference =
+        [Some(paper_form::everything(assessment)), paper_form::differences(assessment), Some(rules::rules(assessment))];
     [slices, patients].into_iter().chain(sometimes).chain([confusion]).chain(reference).flatten().collect()
 }
 
