@@ -63,9 +63,7 @@ pub fn run(config: &Config, force: bool) -> Result<Option<String>, Error> {
 fn summary(study: &Study) -> String {
     let both = study.tables.iter().filter(|table| table.place == Place::Paper);
     let tables: String = both.map(|table| render::text(&without_parts(table)) + "\n").collect();
-    let sentences = std::iter::once(&study.answer.sentence).chain(&study.answer.details);
-    let answer = sentences.flat_map(|sentence| render::wrap(sentence, render::WIDTH)).map(|line| line + "\n");
-    tables + &answer.collect::<String>()
+    tables + &render::paragraphs(&study.answer)
 }
 
 /// A table of the paper's form without its rows by fold and by seed.

@@ -6,7 +6,7 @@ mod text;
 
 pub use latex::{escape as escape_latex, latex};
 pub use markdown::{aligned, markdown};
-pub use text::{WIDTH, text, wrap};
+pub use text::{WIDTH, paragraphs, text, wrap};
 
 /// A cell such as "66.4 (59.9 to 72.4)" as value and interval, brackets and all; other cells have no second part.
 fn parts(cell: &str) -> (&str, Option<&str>) {

@@ -3,6 +3,7 @@
 //! A table that is too wide has its intervals below the values, then its first column broken over lines, and in the end
 //! the columns that find no room in a panel of their own below.
 
+use crate::answer::Answer;
 use crate::tables::Table;
 
 use super::parts;
@@ -182,6 +183,12 @@ pub fn text(table: &Table) -> String {
         wrap(note, WIDTH - 2).iter().for_each(|line| out.push_str(&format!("  {line}\n")));
     }
     out
+}
+
+/// The answer, a paragraph a sentence.
+pub fn paragraphs(answer: &Answer) -> String {
+    let sentences = std::iter::once(&answer.sentence).chain(&answer.details);
+    sentences.map(|sentence| wrap(sentence, WIDTH).join("\n") + "\n").collect()
 }
 
 #[cfg(test)]
