@@ -50,19 +50,32 @@ const SIGNS: [(char, &str); 37] = [
     ('ω', "\\omega"),
 ];
 
-/// Text that LaTeX prints as it is, also in a caption.
+/// Text that LaTeX prints as it is.
 pub fn escape(text: &str) -> String {
+    escape_with(text, |c| format!("\\chumokuchar{{{:04X}}}{{{c}}}", u32::from(c)))
+}
+
+/// A caption; the list of tables, which is read before this file, gets codes.
+fn caption(text: &str) -> String {
+    let short = escape_with(text, |c| format!("{{[}}U+{:04X}{{]}}", u32::from(c)));
+    let long = escape(text);
+    if short == long { format!("\\caption{{{long}}}") } else { format!("\\caption[{{{short}}}]{{{long}}}") }
+}
+
+fn escape_with(text: &str, other: impl Fn(char) -> String) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';
     for c in text.chars() {
         match c {
             '\\' => out.push_str("\\textbackslash{}"),
+            // The text font's dollar is a pound in italics.
+            '$' => out.push_str("$\\mathdollar$"),
             '~' => out.push_str("\\textasciitilde{}"),
             '^' => out.push_str("\\textasciicircum{}"),
             // Quotes and back quotes are commands in some languages of babel.
             '"' => out.push_str("\\char34{}"),
             '`' => out.push_str("\\char96{}"),
-            '#' | '$' | '%' | '&' | '_' | '{' | '}' => out.extend(['\\', c]),
+            '#' | '%' | '&' | '_' | '{' | '}' => out.extend(['\\', c]),
             // Two of these together would be another sign.
             '-' | '\'' | ',' if before == c => out.extend(['{', '}', c]),
             '–' => out.push_str("--"),
@@ -72,7 +85,7 @@ pub fn escape(text: &str) -> String {
             _ => match SIGNS.iter().find(|(sign, _)| *sign == c) {
                 Some((_, formula)) => out.push_str(&format!("${formula}$")),
                 None if c.is_ascii() || LETTERS.contains(c) => out.push(c),
-                None => out.push_str(&format!("\\chumokuchar{{{:04X}}}{{{c}}}", u32::from(c))),
+                None => out.push_str(&other(c)),
             },
         }
         before = c;
@@ -220,8 +233,8 @@ fn float(table: &Table, blocks: &[Block], page: usize, is_last: bool) -> String 
         if page == 0 { ("", table.id.to_owned()) } else { (" (continued)", format!("{}-{}", table.id, page + 1)) };
     let columns = columns(table);
     let mut out = format!(
-        "\\begin{{table}}[htbp]\n\\centering\\footnotesize\n\\setlength{{\\tabcolsep}}{{4pt}}\n\\caption{{{}{more}}}\n\\label{{tab:{label}}}\n",
-        escape(title),
+        "\\begin{{table}}[htbp]\n\\centering\\footnotesize\n\\setlength{{\\tabcolsep}}{{4pt}}\n{}\n\\label{{tab:{label}}}\n",
+        caption(&format!("{title}{more}")),
     );
     // A box of the line's width centres a table that is a little wider than the text.
     out.push_str(&format!("\\makebox[\\linewidth][c]{{\\begin{{tabular}}{{{columns}}}\n\\toprule\n{}", head(table)));
@@ -251,6 +264,7 @@ mod tests {
         let latex = latex(&[small()]);
         assert!(latex.contains("this\\_study") && latex.contains("1 \\%") && latex.contains("50 \\% $<$ p"), "{latex}");
         assert_eq!(escape("a\\b{}"), "a\\textbackslash{}b\\{\\}");
+        assert_eq!(caption("a 注"), "\\caption[{a {[}U+6CE8{]}}]{a \\chumokuchar{6CE8}{注}}");
         assert_eq!(escape("ü 注 α a--b\n\"q\""), "ü \\chumokuchar{6CE8}{注} $\\alpha$ a-{}-b \\char34{}q\\char34{}");
     }
 

@@ -185,10 +185,10 @@ pub fn text(table: &Table) -> String {
     out
 }
 
-/// The answer, a paragraph a sentence.
+/// The answer, each of its parts a paragraph.
 pub fn paragraphs(answer: &Answer) -> String {
     let sentences = std::iter::once(&answer.sentence).chain(&answer.details);
-    sentences.map(|sentence| wrap(sentence, WIDTH).join("\n") + "\n").collect()
+    sentences.map(|sentence| wrap(sentence, WIDTH).join("\n") + "\n").collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
