@@ -213,8 +213,10 @@ fn longest_word(text: &str) -> usize {
 fn row(cells: &[String], is_broken: bool) -> String {
     let label = escape(&cells[0]).replace(" - ", " $-$ ");
     let label = if is_broken { format!("\\raggedright {}", label.replace("\\_", "\\_\\allowbreak{}")) } else { label };
-    let value =
-        |cell: &String| if cell.contains(char::is_alphabetic) { escape(parts(cell).0) } else { number(parts(cell).0) };
+    let value = |cell: &String| match parts(cell).0 {
+        words if words.contains(char::is_alphabetic) => escape(words),
+        digits => number(digits),
+    };
     let values = std::iter::once(label).chain(cells[1..].iter().map(value)).collect::<Vec<_>>().join(" & ");
     let below = |cell: &String| {
         parts(cell).1.map_or(String::new(), |interval| format!("{{\\scriptsize {}}}", number(interval)))
@@ -233,7 +235,7 @@ fn float(table: &Table, blocks: &[Block], page: usize, is_last: bool) -> String 
         if page == 0 { ("", table.id.to_owned()) } else { (" (continued)", format!("{}-{}", table.id, page + 1)) };
     let columns = columns(table);
     let mut out = format!(
-        "\\begin{{table}}[htbp]\n\\centering\\footnotesize\n\\setlength{{\\tabcolsep}}{{4pt}}\n{}\n\\label{{tab:{label}}}\n",
+        "\\begin{{table}}[htbp]\n\\centering\\footnotesize\n\\setlength{{\\tabcolsep}}{{4pt}}\\setlength{{\\belowcaptionskip}}{{4pt}}\n{}\n\\label{{tab:{label}}}\n",
         caption(&format!("{title}{more}")),
     );
     // A box of the line's width centres a table that is a little wider than the text.
