@@ -203,7 +203,12 @@ impl<'a> Csv<'a> {
         let failed = |error: csv::Error| Error::Csv {
             path: path.to_owned(),
             line: error.position().map_or(1, csv::Position::line),
-            message: error.to_string(),
+            message: match error.kind() {
+                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    format!("expected {expected_len} cells as in the head, got {len}; correct or leave out the line")
+                }
+                _ => error.to_string(),
+            },
         };
         // A byte-order mark, which spreadsheets write, is not part of the first column's name.
         let head = reader.headers().map_err(failed)?.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();

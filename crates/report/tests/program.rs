@@ -301,7 +301,10 @@ fn bad_csv_files_are_explained() {
             "slice_id,patient_id,label,prob,method\na,p,1,0.5,x\nb,p,1,0.5,x\na,p,1,0.5,y\n",
             "mine.csv, row 2: slice b is in method x, seed 0 and not in method y, seed 0",
         ),
-        ("slice_id,patient_id,label,prob\na,p,1\n", "line 2"),
+        (
+            "slice_id,patient_id,label,prob\na,p,1\n",
+            "mine.csv, line 2: expected 4 cells as in the head, got 3; correct or leave out the line",
+        ),
         ("slice_id,patient_id,label,prob\n", "no predictions"),
     ];
     for (lines, word) in cases {
