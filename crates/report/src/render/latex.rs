@@ -98,7 +98,8 @@ fn escape_with(text: &str, other: impl Fn(char) -> String) -> String {
 const HEAD: &str = r"% The tables of a report by chumoku-report, in UTF-8.
 %   By itself:   pdflatex tables.tex
 %   In a paper:  \input{tables} in its body; \usepackage{booktabs} in its preamble for rules of three weights.
-% Each table is a float of its own (\ref{tab:table1}, \ref{tab:table2}, ...); copy those you need.
+% Each table is a float of its own (\ref{tab:table1}, \ref{tab:table2}, ...); copy those you need; in two
+% columns, with table* for table where it is wider than one.
 % A character that pdfLaTeX has no letter for stands as its code, [U+6CE8]; LuaLaTeX and XeLaTeX print it in a font that
 % has it. To print it otherwise, define \chumokuchar{CODE}{CHARACTER} in the paper, such as
 % \newcommand\chumokuchar[2]{\begin{CJK}{UTF8}{min}#2\end{CJK}} with the package CJKutf8.
