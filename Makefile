@@ -9,7 +9,7 @@ OVERRIDES := $(foreach pair,$(SET),--set $(pair))
 LOCKED := --locked
 
 .DEFAULT_GOAL := help
-.PHONY: all setup build phantom preprocess dataset train report smoke test interop bench reproduce clean help
+.PHONY: all setup build phantom preprocess dataset train report smoke test interop bench bench-report compare reproduce clean help
 
 all: build ## from CT files to reports/phantom, then both tables
 	@$(BIN)/chumoku run pipelines/phantom.yaml $(OVERRIDES)
@@ -33,12 +33,13 @@ phantom: build ## the synthetic CT of STUDY alone
 smoke: build ## the whole line on a tiny study, about a minute
 	@$(BIN)/chumoku run pipelines/smoke.yaml $(OVERRIDES)
 
-test: setup .venv/tensorboard ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
+test: setup .venv/tensorboard .venv/schema ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --release --workspace --no-deps --quiet
 	$(CARGO) build $(LOCKED) --release --workspace --bins
 	OMP_NUM_THREADS=2 CHUMOKU_TENSORBOARD_PYTHON=$(CURDIR)/.venv/tensorboard/bin/python \
+		CHUMOKU_SCHEMA_PYTHON=$(CURDIR)/.venv/schema/bin/python \
 		$(CARGO) test $(LOCKED) --release --workspace
 	@$(MAKE) --no-print-directory reproduce
 
@@ -50,11 +51,20 @@ interop: smoke .venv/lungmask ## exported networks in PyTorch (Python), and its 
 	@LIBTORCH=$$(echo .venv/lungmask/lib/python3*/site-packages/torch) $(BIN)/chumoku-train doctor | grep -q site-packages/torch/lib && \
 		echo "libtorch_cuda.so of the PyPI wheel: loaded by a program that was built without it"
 
-bench: build .venv/lungmask ## times and memory: training and prediction beside PyTorch, lung masks beside lungmask (Python)
+bench: build .venv/lungmask bench-report ## times and memory: training and prediction beside PyTorch, lung masks beside lungmask, metrics beside scikit-learn (Python)
 	@.venv/lungmask/bin/python tools/bench_pytorch.py data/bench-pytorch
 	@.venv/lungmask/bin/python tools/bench_lungmask.py data/bench-lungmask
 
-# The Python that results are held against. lungmask: 3.2 GB, since torch from PyPI brings CUDA; tensorboard: 180 MB.
+bench-report: build .venv/report ## of these, metrics beside scikit-learn alone
+	@.venv/report/bin/python tools/bench_report.py data/bench-report --out reports/bench/report.md
+
+# make compare A=reports/reference/phantom B=reports/phantom TOLERANCE=0.05
+A ?= reports/reference/phantom
+B ?= reports/phantom
+compare: build ## what changed from report A to report B, held to TOLERANCE if given
+	@$(BIN)/chumoku-report compare $(A) $(B) $(if $(TOLERANCE),--tolerance $(TOLERANCE))
+
+# The Python that results are held against. lungmask: 3.2 GB, since torch from PyPI brings CUDA; tensorboard: 180 MB; report: 430 MB; schema: 30 MB.
 .venv/%: tools/%_requirements.txt
 	@python3 -m venv $@ && $@/bin/pip install --quiet -r $< && touch $@ || { rm -rf $@; exit 1; }
 
@@ -66,4 +76,4 @@ clean: ## remove what was built and made, not libtorch
 	rm -rf data/smoke data/phantom reports/smoke reports/phantom
 
 help: ## this list
-	@grep -hE '^[a-z][a-z ]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-36s %s\n", "make " $$1, $$2}'
+	@grep -hE '^[a-z][a-z -]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  %-36s %s\n", "make " $$1, $$2}'

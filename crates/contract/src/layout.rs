@@ -53,6 +53,13 @@ pub const ATTENTION_VOLUME: &str = "attention.nii.gz";
 /// Folder of its slices with lungs and attention.
 pub const OVERLAYS: &str = "overlays";
 
+/// All results of a study, in the folder of its report.
+pub const METRICS: &str = "metrics.json";
+/// The page of a report.
+pub const REPORT: &str = "report.html";
+/// What a finished run says of a study: both tables and the answer, as text.
+pub const SUMMARY: &str = "summary.txt";
+
 /// The folders of one study.
 #[derive(Debug, Clone)]
 pub struct Layout {

@@ -6,9 +6,9 @@ use crate::answer::Answer;
 use crate::assess::assess;
 use crate::error::Error;
 use crate::pool::{Evidence, Settings};
-use crate::predictions::Predictions;
+use crate::predictions::{Fault, Predictions};
 use crate::study::metrics_json;
-use crate::{read, render, tables};
+use crate::{format, read, render, tables};
 
 /// How the intervals are made where no study says it; the defaults of a study.
 const CONFIDENCE: f64 = 0.95;
@@ -19,7 +19,7 @@ const RESAMPLES: usize = 2000;
 /// # Errors
 /// See [`Error`].
 pub fn metrics(path: &Path, json: Option<&Path>, positive: usize) -> Result<String, Error> {
-    let fault = |fault| Error::Predictions { origin: path.display().to_string(), fault };
+    let fault = |fault| located(path, positive, fault);
     let rows = read::predictions(path, positive)?;
     let predictions = Predictions::assemble(rows, &[]).map_err(fault)?;
     if positive >= predictions.classes {
@@ -33,7 +33,19 @@ pub fn metrics(path: &Path, json: Option<&Path>, positive: usize) -> Result<Stri
             .map_err(|source| Error::Write { path: json.to_owned(), source })?;
     }
     let tables: String = tables::tables(&assessment).iter().map(|table| render::text(table) + "\n").collect();
-    Ok(format!("{tables}{}", Answer::new(&assessment).text()))
+    Ok(format!("{tables}{}", render::paragraphs(&Answer::new(&assessment))))
+}
+
+/// A fault with the rows of the file it is about. They are read once more: rows that are right need no memory for their place.
+fn located(path: &Path, positive: usize, fault: Fault) -> Error {
+    let rows = read::predictions(path, positive).map(|rows| fault.rows(&rows)).unwrap_or_default();
+    let places: Vec<usize> = rows.iter().map(|row| row + 1).collect();
+    let rows = match &places[..] {
+        [] => String::new(),
+        [one] => format!(", row {one}"),
+        more => format!(", rows {}", format::list(more)),
+    };
+    Error::Predictions { origin: format!("{}{rows}", path.display()), fault }
 }
 
 fn settings(path: &Path, predictions: &Predictions, positive: usize) -> Settings {

@@ -1,4 +1,7 @@
 //! The CSV files of a report. Percent with one decimal, other numbers with three; what is undefined is empty.
+//! Tables 1 and 2 are written as JSON as well, the same rows under the same names.
+
+use serde_json::{Map, Value, json};
 
 use crate::assess::{Assessment, MethodResult, Part};
 use crate::comparison::{Comparison, Level};
@@ -40,9 +43,39 @@ fn lines<'a>(assessment: &'a Assessment, slices: bool) -> Vec<Line<'a>> {
     lines
 }
 
+/// Rows under names.
+struct Sheet {
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Sheet {
+    fn csv(self) -> String {
+        csv_text(self.head, self.rows)
+    }
+
+    /// An object a row: numbers as such, null where a cell is empty, anything else as text.
+    fn json(self) -> Value {
+        let value = |cell: String| match (cell.is_empty(), serde_json::from_str::<serde_json::Number>(&cell)) {
+            (true, _) => Value::Null,
+            (false, Ok(number)) => Value::Number(number),
+            (false, Err(_)) => Value::String(cell),
+        };
+        let Self { head, rows } = self;
+        let row = |cells: Vec<String>| head.iter().cloned().zip(cells.into_iter().map(value)).collect::<Map<_, _>>();
+        Value::Array(rows.into_iter().map(|cells| Value::Object(row(cells))).collect())
+    }
+}
+
+/// tables.json: the rows of Tables 1 and 2, the study's and the paper's, under the names of the CSV files' columns.
+pub fn tables_json(assessment: &Assessment) -> String {
+    let tables = json!({"table1": slices(assessment).json(), "table2": patients(assessment).json()});
+    format!("{tables:#}\n")
+}
+
 fn csv_text(head: Vec<String>, rows: Vec<Vec<String>>) -> String {
     let quote = |cell: &String| {
-        if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.clone() }
+        if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.clone() }
     };
     let line = |row: &Vec<String>| row.iter().map(quote).collect::<Vec<_>>().join(",") + "\n";
     std::iter::once(&head).chain(&rows).map(line).collect()
@@ -56,6 +89,10 @@ fn ends(quantity: impl Into<Quantity>, estimate: Option<&Estimate>) -> [String; 
 
 /// table1.csv: slices. Percent with one decimal, AUC with three; an undefined value is empty.
 pub fn table1(assessment: &Assessment) -> String {
+    slices(assessment).csv()
+}
+
+fn slices(assessment: &Assessment) -> Sheet {
     let mut head = ["source", "method", "fold", "seed", "slices"].map(str::to_owned).to_vec();
     for metric in Metric::TABLE {
         let unit = if metric.is_percent() { "_percent" } else { "" };
@@ -76,18 +113,22 @@ pub fn table1(assessment: &Assessment) -> String {
     };
     let mut rows: Vec<Vec<String>> = lines(assessment, true).into_iter().map(row).collect();
     for known in paper::TABLE_1 {
-        let mut row = ["paper", known.method, "all", "", "13713"].map(str::to_owned).to_vec();
+        let mut row = ["paper", known.method, "all", "", &paper::SLICES.to_string()].map(str::to_owned).to_vec();
         let percent = [known.accuracy, known.sensitivity, known.specificity].map(|value| format::fixed(value, 1));
         for value in percent.into_iter().chain([format::fixed(known.auc, 3)]) {
             row.extend([value, String::new(), String::new()]);
         }
         rows.push(row);
     }
-    csv_text(head, rows)
+    Sheet { head, rows }
 }
 
 /// table2.csv: patients, fractions with Wilson's interval in percent; an undefined value is empty.
 pub fn table2(assessment: &Assessment) -> String {
+    patients(assessment).csv()
+}
+
+fn patients(assessment: &Assessment) -> Sheet {
     let mut head = ["source", "method", "fold", "seed", "patients"].map(str::to_owned).to_vec();
     for (name, _) in PATIENT_COLUMNS {
         head.extend([name.to_owned(), format!("{name}_low_percent"), format!("{name}_high_percent")]);
@@ -104,13 +145,13 @@ pub fn table2(assessment: &Assessment) -> String {
     };
     let mut rows: Vec<Vec<String>> = lines(assessment, false).into_iter().map(row).collect();
     for known in paper::TABLE_2 {
-        let mut row = ["paper", known.method, "all", "", "346"].map(str::to_owned).to_vec();
+        let mut row = ["paper", known.method, "all", "", &paper::PATIENTS.to_string()].map(str::to_owned).to_vec();
         for (correct, total) in [known.diagnosis, known.sensitivity, known.specificity] {
             row.extend([format!("{correct}/{total}"), String::new(), String::new()]);
         }
         rows.push(row);
     }
-    csv_text(head, rows)
+    Sheet { head, rows }
 }
 
 /// Value, low and high end.
@@ -211,6 +252,15 @@ mod tests {
 
     #[test]
     fn quotes_are_doubled() {
+        assert_eq!(csv_text(vec!["a\rb".into()], vec![vec!["1".into()]]), "\"a\rb\"\n1\n");
         assert_eq!(csv_text(vec!["a,b".into()], vec![vec!["\"".into()]]), "\"a,b\"\n\"\"\"\"\n");
+    }
+
+    #[test]
+    fn json_has_the_cells_by_name() {
+        let cells = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let rows = vec![cells(["a", "83.1", "299/346", ""])];
+        let found = Sheet { head: cells(["method", "accuracy_percent", "diagnosis", "auc"]), rows }.json();
+        assert_eq!(found, json!([{"method": "a", "accuracy_percent": 83.1, "diagnosis": "299/346", "auc": null}]));
     }
 }

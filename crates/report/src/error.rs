@@ -68,6 +68,32 @@ pub enum Error {
         /// What is wrong.
         fault: Fault,
     },
+    /// A file that should be a metrics.json and is not.
+    #[error("{path}: {key}: expected {expected}, got {got}; name a metrics.json of chumoku-report, or make it again")]
+    Metrics {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What was expected there.
+        expected: &'static str,
+        /// What was found.
+        got: String,
+    },
+    /// A report that does not repeat another.
+    #[error(
+        "{path} is not within {tolerance} of what is expected in {count} places: {named}; raise --tolerance, or find what changed"
+    )]
+    Drift {
+        /// The report.
+        path: PathBuf,
+        /// How far a number may be off.
+        tolerance: f64,
+        /// Number of places.
+        count: usize,
+        /// The first of them, expected and got.
+        named: String,
+    },
     /// A command-line argument that does not fit the file.
     #[error("{0}")]
     Usage(String),
@@ -100,8 +126,8 @@ impl Coded for Error {
             Self::Folds(_) | Self::Open { .. } | Self::Parquet { .. } | Self::Column { .. } | Self::Csv { .. } => {
                 Exit::Input
             }
-            Self::Predictions { fault: Fault::Leak { .. }, .. } => Exit::Audit,
-            Self::Predictions { .. } => Exit::Input,
+            Self::Predictions { fault: Fault::Leak { .. }, .. } | Self::Drift { .. } => Exit::Audit,
+            Self::Predictions { .. } | Self::Metrics { .. } => Exit::Input,
             Self::Usage(_) => Exit::Usage,
             Self::Write { .. } | Self::Draw { .. } => Exit::Unexpected,
             Self::Interrupted => Exit::Interrupted,

@@ -4,7 +4,8 @@
 //! [`patients`] compute;
 //! [`pool`] holds every statistic of every run in every resample, from which [`assess`] and [`comparison`] take theirs;
 //! [`tables`], [`render`], [`answer`], [`charts`], [`figures`], [`overlay`], [`exhibits`], [`documents`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
-//! a study together, [`anyone`] does so for a single file of predictions.
+//! a study together, [`anyone`] does so for a single file of predictions. [`schema`] describes metrics.json, [`compare_reports`] sets two of them side by
+//! side.
 
 pub mod answer;
 pub mod anyone;
@@ -14,6 +15,7 @@ pub mod calibration;
 pub mod charts;
 pub mod clustered;
 pub mod compare;
+pub mod compare_reports;
 pub mod comparison;
 pub mod csv_files;
 pub mod documents;
@@ -40,6 +42,7 @@ pub mod quantity;
 pub mod read;
 pub mod render;
 pub mod sample;
+pub mod schema;
 pub mod spread;
 pub mod study;
 pub mod tables;

@@ -1,11 +1,13 @@
 //! Predictions to metrics, tables and a report.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use contract::cli::{StageArgs, finish};
 use report::Error;
+use report::compare_reports::{self, CompareArgs};
 
 /// Predictions to metrics, tests, tables and a report: the conventional method against the proposed one
 #[derive(Debug, Parser)]
@@ -31,6 +33,10 @@ enum Command {
         #[arg(long, value_name = "LABEL", default_value_t = 1)]
         positive: usize,
     },
+    /// What changed from one report to another, number by number, and whether it is more than noise
+    Compare(CompareArgs),
+    /// The JSON Schema of metrics.json
+    Schema,
 }
 
 fn run(cli: Cli) -> Result<(), Error> {
@@ -38,16 +44,28 @@ fn run(cli: Cli) -> Result<(), Error> {
         (Some(Command::Metrics { predictions, json, positive }), _) => {
             Some(report::anyone::metrics(&predictions, json.as_deref(), positive)?)
         }
+        (Some(Command::Compare(args)), _) => return compare(&args),
+        (Some(Command::Schema), _) => Some(report::schema::TEXT.to_owned()),
         (None, Some(stage)) => report::study::run(&stage.load()?, stage.force)?,
         (None, None) => {
             let kind = clap::error::ErrorKind::MissingRequiredArgument;
-            Cli::command().error(kind, "expected --config STUDY.yaml, or the subcommand metrics").exit()
+            Cli::command().error(kind, "expected --config STUDY.yaml, or a subcommand: metrics, compare, schema").exit()
         }
     };
-    if let Some(text) = text {
-        println!("{}", text.trim_end());
-    }
+    text.iter().for_each(|text| say(text));
     Ok(())
+}
+
+/// The comparison, and after it the error if the audit failed.
+fn compare(args: &CompareArgs) -> Result<(), Error> {
+    let said = compare_reports::run(args)?;
+    say(&said.text);
+    said.failed.map_or(Ok(()), Err)
+}
+
+/// Prints to stdout. A reader that left early (`| head`) is no failure.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
 fn main() -> ExitCode {

@@ -40,8 +40,8 @@ pub enum Fault {
     Empty,
     /// Not a distribution over the classes.
     #[error(
-        "slice {slice}, method {method}: expected {classes} probabilities in 0..1 that sum to 1 within {SUM_TOLERANCE}, \
-         got {got}; predict again"
+        "slice {slice}, method {method}: prob: expected {classes} probabilities in 0..1 that sum to 1 within {SUM_TOLERANCE}, \
+         got {got}; write the softmax of all classes, and predict again"
     )]
     Probabilities {
         /// The slice.
@@ -54,7 +54,9 @@ pub enum Fault {
         got: String,
     },
     /// A label that is no class.
-    #[error("slice {slice}: expected a label from 0 to {last}, got {label}")]
+    #[error(
+        "slice {slice}: label: expected a label from 0 to {last}, got {label}; number the classes from 0, one probability each"
+    )]
     Label {
         /// The slice.
         slice: String,
@@ -65,7 +67,8 @@ pub enum Fault {
     },
     /// A slice that was tested twice in a run.
     #[error(
-        "slice {slice} occurs twice for method {method}, seed {seed}; each slice is tested once per method and seed"
+        "slice {slice} occurs twice for method {method}, seed {seed}; each slice is tested once per method and seed: leave one \
+         row out, or tell the runs apart by the columns method and seed"
     )]
     Twice {
         /// The slice.
@@ -76,7 +79,10 @@ pub enum Fault {
         seed: i64,
     },
     /// Two runs that were tested on different slices.
-    #[error("slice {slice} is in {present} and not in {absent}; a comparison needs the same slices on both sides")]
+    #[error(
+        "slice {slice} is in {present} and not in {absent}; a comparison needs the same slices on both sides: predict it in \
+         both or in none"
+    )]
     Unequal {
         /// The slice.
         slice: String,
@@ -96,9 +102,9 @@ pub enum Fault {
         absent: String,
     },
     /// A slice or patient described in two ways.
-    #[error("{what} has {first} and {second}; expected one")]
+    #[error("{what} has {first} and {second}; expected one of them in all rows: correct the others")]
     Conflict {
-        /// Slice or patient.
+        /// Slice or patient, and its id.
         what: String,
         /// One description.
         first: String,
@@ -128,6 +134,46 @@ pub enum Fault {
         /// Another.
         second: i64,
     },
+}
+
+impl Fault {
+    /// Rows of a file that it is about, counted from 0: of a repeated slice all, of two descriptions the first of each.
+    pub fn rows(&self, rows: &[Row]) -> Vec<usize> {
+        let all = |of: &dyn Fn(&Row) -> bool| (0..rows.len()).filter(|place| of(&rows[*place])).collect::<Vec<_>>();
+        let first_of_each = |of: &dyn Fn(&Row) -> bool| {
+            let members = all(of);
+            let differs = |place: &&usize| {
+                rows[**place].label != rows[members[0]].label || rows[**place].patient_id != rows[members[0]].patient_id
+            };
+            let other = members.iter().find(differs).copied();
+            members.first().copied().into_iter().chain(other).collect()
+        };
+        match self {
+            Self::Probabilities { slice, method, .. } => {
+                let is_wrong = |row: &Row| {
+                    row.slice_id == *slice && row.method == *method && check_row(row, rows[0].prob.len()).is_err()
+                };
+                all(&is_wrong).into_iter().take(1).collect()
+            }
+            Self::Label { slice, label, .. } => {
+                all(&|row| row.slice_id == *slice && row.label == *label).into_iter().take(1).collect()
+            }
+            Self::Twice { slice, method, seed } => {
+                all(&|row| row.slice_id == *slice && row.method == *method && row.seed == *seed)
+            }
+            Self::Unequal { slice, .. } => all(&|row| row.slice_id == *slice).into_iter().take(1).collect(),
+            Self::Conflict { what, .. } => {
+                let (kind, id) = what.split_once(' ').unwrap_or((what, ""));
+                first_of_each(&|row| if kind == "slice" { row.slice_id == id } else { row.patient_id == id })
+            }
+            Self::Leak { patient, first, second, .. } => {
+                let held_out =
+                    |fold: &i64| all(&|row| row.patient_id == *patient && row.fold == *fold).into_iter().next();
+                [first, second].into_iter().filter_map(held_out).collect()
+            }
+            Self::Empty | Self::Patient { .. } | Self::OtherRun { .. } => Vec::new(),
+        }
+    }
 }
 
 /// A patient.

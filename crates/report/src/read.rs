@@ -14,7 +14,7 @@ use polars_io::parquet::read::ParquetReader;
 use crate::error::Error;
 use crate::folds::FoldRow;
 use crate::measure::{Measure, Measures, NOTHING};
-use crate::predictions::Row;
+use crate::predictions::{Row, SUM_TOLERANCE};
 
 /// The method's name where a file has no such column.
 pub const UNNAMED: &str = "predictions";
@@ -48,7 +48,7 @@ fn cast(
     let wrong = |got: String| Error::Column { path: path.to_owned(), column: name.to_owned(), expected, got };
     let found = frame.column(name).map_err(|_| {
         let known: Vec<&str> = frame.get_column_names().into_iter().map(|name| name.as_str()).collect();
-        wrong(format!("no such column (columns: {})", known.join(", ")))
+        wrong(format!("no such column (columns: {}); add or rename it", known.join(", ")))
     })?;
     if !accept(found.dtype()) {
         return Err(wrong(found.dtype().to_string()));
@@ -56,8 +56,9 @@ fn cast(
     found.cast(kind).map_err(|error| damaged(path, &error))
 }
 
+/// `row` is counted from 0; readers count from 1.
 fn null(path: &Path, name: &str, row: usize) -> Error {
-    let got = format!("a null in row {row}");
+    let got = format!("a null in row {}; fill it or leave the row out", row + 1);
     Error::Column { path: path.to_owned(), column: name.to_owned(), expected: "a value in every row", got }
 }
 
@@ -98,6 +99,14 @@ fn float_lists(path: &Path, frame: &DataFrame, name: &str) -> Result<Vec<Option<
         rows.push(Some(numbers.iter().map(|value| value.unwrap_or(f64::NAN)).collect()));
     }
     Ok(rows)
+}
+
+/// What a single probability must be.
+const PROBABILITY: &str = "a probability of the positive class in 0..1";
+
+/// Whether it is one, but for rounding.
+fn is_probability(p: f64) -> bool {
+    (-SUM_TOLERANCE..=1.0 + SUM_TOLERANCE).contains(&p)
 }
 
 /// A distribution over two classes from the probability of `positive`.
@@ -165,8 +174,16 @@ fn probabilities(path: &Path, frame: &DataFrame, positive: usize) -> Result<Vec<
     let name = column::PROB;
     let scalar = frame.column(name).is_ok_and(|column| column.dtype().is_float());
     let values = if scalar {
-        let of = |p: Option<f64>| p.map(|p| from_positive(p, positive));
-        floats(path, frame, name)?.into_iter().map(of).collect()
+        let values = floats(path, frame, name)?;
+        if let Some(row) = values.iter().position(|p| p.is_some_and(|p| !is_probability(p))) {
+            let got = format!(
+                "{} in row {}; write probabilities, not logits or percent",
+                values[row].unwrap_or(f64::NAN),
+                row + 1
+            );
+            return Err(Error::Column { path: path.to_owned(), column: name.to_owned(), expected: PROBABILITY, got });
+        }
+        values.into_iter().map(|p| p.map(|p| from_positive(p, positive))).collect()
     } else {
         float_lists(path, frame, name)?
     };
@@ -186,7 +203,12 @@ impl<'a> Csv<'a> {
         let failed = |error: csv::Error| Error::Csv {
             path: path.to_owned(),
             line: error.position().map_or(1, csv::Position::line),
-            message: error.to_string(),
+            message: match error.kind() {
+                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    format!("expected {expected_len} cells as in the head, got {len}; correct or leave out the line")
+                }
+                _ => error.to_string(),
+            },
         };
         // A byte-order mark, which spreadsheets write, is not part of the first column's name.
         let head = reader.headers().map_err(failed)?.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
@@ -203,7 +225,10 @@ impl<'a> Csv<'a> {
             path: self.path.to_owned(),
             column: name.to_owned(),
             expected: "a column of that name",
-            got: format!("no such column (columns: {})", self.head.iter().collect::<Vec<_>>().join(", ")),
+            got: format!(
+                "no such column (columns: {}); add or rename it",
+                self.head.iter().collect::<Vec<_>>().join(", ")
+            ),
         })
     }
 
@@ -213,12 +238,18 @@ impl<'a> Csv<'a> {
         place: usize,
         what: &str,
     ) -> Result<T, Error> {
-        let text = &record[place];
-        text.parse().map_err(|_| Error::Csv {
+        record[place].parse().map_err(|_| self.wrong(record, place, what))
+    }
+
+    fn wrong(&self, record: &csv::StringRecord, place: usize, what: &str) -> Error {
+        Error::Csv {
             path: self.path.to_owned(),
             line: record.position().map_or(0, csv::Position::line),
-            message: format!("{}: expected {what}, got \"{text}\"", &self.head[place]),
-        })
+            message: format!(
+                "{}: expected {what}, got \"{}\"; correct or leave out the line",
+                &self.head[place], &record[place]
+            ),
+        }
     }
 }
 
@@ -235,6 +266,10 @@ fn csv_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> {
         Some(place) => csv.number(record, place, "an integer"),
         None => Ok(0),
     };
+    let probability = |record: &csv::StringRecord| {
+        let p = csv.number(record, prob, PROBABILITY)?;
+        if is_probability(p) { Ok(from_positive(p, positive)) } else { Err(csv.wrong(record, prob, PROBABILITY)) }
+    };
     let row = |record: &csv::StringRecord| {
         Ok(Row {
             slice_id: record[slice].to_owned(),
@@ -243,7 +278,7 @@ fn csv_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> {
             method: method.map_or(UNNAMED, |place| &record[place]).to_owned(),
             fold: integer(record, fold)?,
             seed: integer(record, seed)?,
-            prob: from_positive(csv.number(record, prob, "a probability in 0..1")?, positive),
+            prob: probability(record)?,
             attention: NOTHING,
         })
     };

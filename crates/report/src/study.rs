@@ -5,7 +5,7 @@ use std::path::Path;
 
 use contract::cli::{Start, run_task};
 use contract::config::Config;
-use contract::layout::{EXCLUDED, Layout, SHEETS};
+use contract::layout::{EXCLUDED, Layout, METRICS, REPORT, SHEETS, SUMMARY};
 use contract::{atomic, interrupt, plan};
 
 use crate::answer::Answer;
@@ -17,7 +17,7 @@ use crate::figures::Figures;
 use crate::pool::{Evidence, Settings};
 use crate::provenance::{self, Provenance};
 use crate::tables::{Place, Table, tables};
-use crate::{csv_files, html, inputs, read, render};
+use crate::{csv_files, html, inputs, paper, read, render, schema};
 
 /// Everything the page shows.
 pub struct Study {
@@ -53,16 +53,24 @@ pub fn run(config: &Config, force: bool) -> Result<Option<String>, Error> {
         let study = read_study(config, folds)?;
         write(folder.path(), &study)?;
         copy_sheets(&Layout::new(config).sheets(), &folder.path().join(SHEETS))?;
-        text = Some(stdout(&study, &task.output));
+        text = Some(format!("{}\n{}\n", summary(&study), task.output.join(REPORT).display()));
         Ok::<_, Error>(BTreeMap::new())
     })?;
     Ok(text)
 }
 
-fn stdout(study: &Study, folder: &Path) -> String {
-    let shown = study.tables.iter().filter(|table| table.place != Place::Reference);
-    let tables: String = shown.map(|table| render::text(table) + "\n").collect();
-    format!("{tables}{}{}\n", study.answer.text(), folder.join("report.html").display())
+/// What a reader sees first: both tables, the methods' rows beside the paper's, and the answer; summary.txt.
+fn summary(study: &Study) -> String {
+    let both = study.tables.iter().filter(|table| table.place == Place::Paper);
+    let tables: String = both.map(|table| render::text(&without_parts(table)) + "\n").collect();
+    tables + &render::paragraphs(&study.answer)
+}
+
+/// A table of the paper's form without its rows by fold and by seed.
+fn without_parts(table: &Table) -> Table {
+    let blocks = table.blocks.iter().enumerate();
+    let kept = blocks.filter(|(place, block)| *place == 0 || block.title == paper::BLOCK);
+    Table { blocks: kept.map(|(_, block)| block.clone()).collect(), ..table.clone() }
 }
 
 /// What to assess in a study.
@@ -121,10 +129,10 @@ fn shown(config: &Config) -> Vec<String> {
     names
 }
 
-/// metrics.json of an assessment.
+/// metrics.json of an assessment; [`schema`] describes it.
 pub fn metrics_json(assessment: &Assessment) -> String {
-    let text = serde_json::to_string_pretty(assessment).expect("an assessment has string keys and finite numbers");
-    text + "\n"
+    let text = serde_json::to_string_pretty(&schema::Document::new(assessment));
+    text.expect("an assessment has string keys and finite numbers") + "\n"
 }
 
 /// Copies the contact sheets, so that a report shows its masks wherever it goes.
@@ -157,12 +165,14 @@ fn write(folder: &Path, study: &Study) -> Result<(), Error> {
     }
     put("tables.md", &study.tables.iter().map(render::markdown).collect::<String>())?;
     put("tables.tex", &render::latex(&study.tables))?;
-    put("metrics.json", &metrics_json(&study.assessment))?;
+    put("tables.json", &csv_files::tables_json(&study.assessment))?;
+    put(SUMMARY, &summary(study))?;
+    put(METRICS, &metrics_json(&study.assessment))?;
     for (name, chart) in study.figures.files() {
         put(&format!("figures/{name}"), chart)?;
     }
     for document in &study.documents {
         put(&document.file, &document.text())?;
     }
-    put("report.html", &html::page(study))
+    put(REPORT, &html::page(study))
 }

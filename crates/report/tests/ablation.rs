@@ -16,14 +16,19 @@ fn study(root: &Path) -> Output {
     command.current_dir(root).args(["--config", "study.yaml", "--progress", "none"]).output().unwrap()
 }
 
-/// The study's report: what went to stdout, metrics.json, and the folder.
+/// The study's report: its tables and sentences, metrics.json, and the folder.
 fn report(fake: &Fake) -> (String, Value, TempDir) {
     let root = TempDir::new().unwrap();
     fake.write(root.path());
     let output = study(root.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let json = fs::read_to_string(root.path().join("reports/fake/metrics.json")).unwrap();
-    (String::from_utf8(output.stdout).unwrap(), serde_json::from_str(&json).unwrap(), root)
+    let json = serde_json::from_str(&file(&root, "metrics.json")).unwrap();
+    (file(&root, "tables.md") + &sentences(&file(&root, "summary.txt")), json, root)
+}
+
+/// The paragraphs of a text, a line each.
+fn sentences(text: &str) -> String {
+    text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ") + "\n").collect()
 }
 
 fn file(root: &TempDir, name: &str) -> String {
@@ -63,7 +68,7 @@ fn entries<'a>(json: &'a Value, level: &str, metric: &str) -> Vec<&'a Value> {
 
 #[test]
 fn each_method_is_compared_on_the_seeds_it_has_in_common() {
-    let (stdout, json, root) = report(&ablation());
+    let (text, json, root) = report(&ablation());
     let aucs = entries(&json, "slice", "auc");
     let names: Vec<&str> = aucs.iter().map(|entry| entry["b"].as_str().unwrap()).collect();
     assert_eq!(names, ["proposed", "kept", "unsupervised", "plain"]);
@@ -89,7 +94,7 @@ fn each_method_is_compared_on_the_seeds_it_has_in_common() {
     let highest = conventional.iter().copied().fold(0.0, f64::max);
     assert_eq!((spread["seeds"].as_u64(), number(&spread["max"])), (Some(5), highest));
     // Tables 1 and 2 stay those of the pair in question; the others are in the table of all.
-    let (table1, rest) = stdout.split_once("Table 2.").unwrap();
+    let (table1, rest) = text.split_once("Table 2.").unwrap();
     assert!(table1.contains("proposed - conventional") && !table1.contains("kept"));
     assert!(rest.contains("All methods: fake") && rest.contains("Seeds: fake") && rest.contains("kept"));
     for name in ["tables.md", "tables.tex", "report.html"] {
@@ -106,7 +111,7 @@ fn each_method_is_compared_on_the_seeds_it_has_in_common() {
 
 #[test]
 fn p_is_corrected_over_the_methods_by_holm() {
-    let (stdout, json, root) = report(&ablation());
+    let (text, json, root) = report(&ablation());
     for (level, metric) in [("slice", "auc"), ("patient", "accuracy"), ("fall_slice", "auc")] {
         let family = entries(&json, level, metric);
         let mut tested: Vec<(f64, f64)> =
@@ -117,19 +122,19 @@ fn p_is_corrected_over_the_methods_by_holm() {
         assert!((tested[0].1 - (tested[0].0 * tested.len() as f64).min(1.0)).abs() < 1e-12);
         assert!(tested.windows(2).all(|pair| pair[0].1 <= pair[1].1) && tested.iter().all(|(p, holm)| holm >= p));
     }
-    assert!(stdout.contains("p, Holm"));
+    assert!(text.contains("p, Holm"));
     // The sentence names each method once, on the side that its corrected p puts it.
-    let sentence = stdout.lines().find(|line| line.starts_with("Slice AUC of 4 methods against conventional")).unwrap();
+    let sentence = text.lines().find(|line| line.starts_with("Slice AUC of 4 methods against conventional")).unwrap();
     let (higher, rest) = sentence.split_once("the data do not tell").unwrap_or((sentence, ""));
     for entry in entries(&json, "slice", "auc") {
         let (name, differs) = (entry["b"].as_str().unwrap(), number(&entry["p_holm"]) < 0.05);
         assert_eq!((higher.contains(name), rest.contains(name)), (differs, !differs), "{sentence}");
     }
-    assert!(!stdout.contains("raise report.bootstrap"));
+    assert!(!text.contains("raise report.bootstrap"));
     // 2 / 101 times 4 is above 0.05.
     let set = ["--set", "report.bootstrap=100", "--config", "study.yaml", "--progress", "none"];
     let few = Command::cargo_bin("chumoku-report").unwrap().current_dir(root.path()).args(set).output().unwrap();
-    let few = String::from_utf8(few.stdout).unwrap();
+    let few = sentences(&String::from_utf8(few.stdout).unwrap());
     assert!(
         few.contains(
             "With 100 resamples no p of the bootstrap is below 0.020, so corrected for 4 methods none can pass"
@@ -138,15 +143,15 @@ fn p_is_corrected_over_the_methods_by_holm() {
     assert!(few.contains("correction: the data do not tell any of them apart from conventional. With 100"), "{few}");
     assert!(file(&root, "comparisons.csv").starts_with("a,b,level,metric,unit,difference,"));
     let two = Fake { reversed: true, ..Fake::default() };
-    let (stdout, json, _root) = report(&two);
+    let (text, json, _root) = report(&two);
     assert!(json["comparisons"].as_array().unwrap().iter().all(|entry| entry["p_holm"].is_null()));
-    assert!(!stdout.contains("Holm") && !stdout.contains("All methods"));
-    assert!(!stdout.contains("Slice AUC of") && stdout.contains("With the confounder reversed"));
+    assert!(!text.contains("Holm") && !text.contains("All methods"));
+    assert!(!text.contains("Slice AUC of") && text.contains("With the confounder reversed"));
 }
 
 #[test]
 fn attention_is_the_mean_over_slices_and_seeds() {
-    let (stdout, json, root) = report(&ablation());
+    let (text, json, root) = report(&ablation());
     // The fake's share is 0.6 + 0.1 skill + 0.01 seed + 0.01 skill times the patient's last digit. 18 patients p000..p017 have
     // last digits 0..9 and 0..7, mean 73 / 18.
     let digits = 73.0 / 18.0;
@@ -171,8 +176,8 @@ fn attention_is_the_mean_over_slices_and_seeds() {
     assert!(json["methods"]["proposed"]["slice"]["attention_in_lung"].is_null());
     assert_eq!(json["methods"]["unsupervised"]["collapsed_seeds"], serde_json::json!([0, 1, 2]));
     assert!(json["methods"]["proposed"]["collapsed_seeds"].is_null());
-    assert!(stdout.contains("The attention maps of unsupervised have collapsed"));
-    assert!(stdout.contains("No attention map: plain."));
+    assert!(text.contains("The attention maps of unsupervised have collapsed"));
+    assert!(text.contains("No attention map: plain."));
     let csv = file(&root, "attention.csv");
     assert!(csv.contains("\nkept,attention_in_lung,percent,72,89.1,"), "{csv}");
     assert!(file(&root, "report.html").contains("attention maps of unsupervised have collapsed"));
@@ -192,7 +197,7 @@ fn auc(rows: &[report::predictions::Row]) -> f64 {
 
 #[test]
 fn the_fall_is_the_standard_less_the_reversed_set() {
-    let (stdout, json, root) = report(&ablation());
+    let (text, json, root) = report(&ablation());
     let mut falls = Vec::new();
     for (method, seeds) in [("conventional", 5), ("proposed", 5), ("plain", 3)] {
         let mean = |file: &str, seeds: usize| {
@@ -216,12 +221,12 @@ fn the_fall_is_the_standard_less_the_reversed_set() {
     }
     let plain = entries(&json, "fall_slice", "auc").into_iter().find(|entry| entry["b"] == "plain").unwrap();
     assert!((number(&plain["difference"]) - (falls[2] - falls[0])).abs() < 1e-9, "on the seeds both have: {plain}");
-    assert!(stdout.contains("Confounder reversed: fake"));
+    assert!(text.contains("Confounder reversed: fake"));
     // Five methods: the least, the one compared with if it is another, the most.
     let fall = |method: &str| number(&json["methods"][method]["reversed"]["fall_slice"]["auc"]["value"]);
     let methods = ["conventional", "proposed", "kept", "unsupervised", "plain"];
     let most = methods.into_iter().max_by(|a, b| fall(a).total_cmp(&fall(b))).unwrap();
-    let sentence = stdout.lines().find(|line| line.starts_with("With the confounder reversed")).unwrap();
+    let sentence = text.lines().find(|line| line.starts_with("With the confounder reversed")).unwrap();
     assert!(
         sentence.contains(&format!("{:.3} for {most} (most). Against conventional: more is lost by", fall(most))),
         "{sentence}"
@@ -232,8 +237,8 @@ fn the_fall_is_the_standard_less_the_reversed_set() {
 
 #[test]
 fn a_study_without_a_second_set_says_nothing_of_it() {
-    let (stdout, json, root) = report(&Fake::default());
-    assert!(json["methods"]["proposed"]["reversed"].is_null() && !stdout.contains("reversed"));
+    let (text, json, root) = report(&Fake::default());
+    assert!(json["methods"]["proposed"]["reversed"].is_null() && !text.contains("reversed"));
     assert!(!root.path().join("reports/fake/reversed.csv").exists());
     assert!(!file(&root, "report.html").contains("reversed"));
 }
@@ -274,7 +279,7 @@ fn a_second_set_with_other_patients_or_none_is_named() {
 #[test]
 fn three_classes() {
     let fake = Fake { classes: 3, folds: 3, seeds: vec![0, 1], patients_per_class: 6, ..Fake::default() };
-    let (stdout, json, root) = report(&fake);
+    let (text, json, root) = report(&fake);
     let result = &json["methods"]["proposed"];
     let classes = ["common_pneumonia", "covid19", "healthy"];
     for level in ["slice", "patient"] {
@@ -298,11 +303,9 @@ fn three_classes() {
     let negatives = slices[0] + slices[2] + slices[6] + slices[8];
     assert!((number(&result["slice"]["specificity"]["value"]) - negatives as f64 / 96.0).abs() < 1e-12);
     let row = format!("healthy  {}", slices[6]);
-    let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(squeezed(&stdout).contains(&squeezed(&format!("{row} {} {}", slices[7], slices[8]))), "{stdout}");
-    assert!(
-        stdout.contains("called healthy") && stdout.contains("AUC against the rest") && stdout.contains("auc_macro")
-    );
+    let squeezed = |text: &str| text.replace('|', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(squeezed(&text).contains(&squeezed(&format!("{row} {} {}", slices[7], slices[8]))), "{text}");
+    assert!(text.contains("called healthy") && text.contains("AUC against the rest") && text.contains("auc_macro"));
     for name in ["tables.md", "report.html"] {
         assert!(file(&root, name).contains("called healthy") && file(&root, name).contains("macro AUC"), "{name}");
     }

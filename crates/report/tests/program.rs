@@ -5,9 +5,13 @@ mod fake;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::datatypes::Float64Type;
 use assert_cmd::Command;
 use fake::{Fake, Run, write_attention, write_predictions};
+use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -44,17 +48,28 @@ fn a_study_becomes_a_report() {
     let output = study(root.path());
     assert!(output.status.success(), "{}", text(&output.stderr));
     let stdout = text(&output.stdout);
-    for word in ["Table 1.", "Table 2.", "conventional", "proposed", "299/346", "0.923", "report.html"] {
+    for word in ["Table 1.", "Table 2.", "conventional", "proposed", "299/346", "0.923", "the slice AUC of proposed is"]
+    {
         assert!(stdout.contains(word), "{word} is not in {stdout}");
     }
+    assert!(stdout.ends_with("\n\nreports/fake/report.html\n"), "{stdout}");
+    assert!(stdout.lines().all(|line| line.chars().count() <= 80) && !stdout.contains('\u{1b}'), "{stdout}");
     let reports = root.path().join("reports/fake");
-    for name in
-        ["table1.csv", "table2.csv", "tables.md", "tables.tex", "figures/roc.svg", "figures/training-proposed.svg"]
-    {
+    let summary = fs::read_to_string(reports.join("summary.txt")).unwrap();
+    assert_eq!(stdout, format!("{summary}\nreports/fake/report.html\n"));
+    for name in [
+        "table1.csv",
+        "table2.csv",
+        "tables.json",
+        "tables.md",
+        "tables.tex",
+        "figures/roc.svg",
+        "figures/training-proposed.svg",
+    ] {
         assert!(fs::metadata(reports.join(name)).unwrap().len() > 100, "{name}");
     }
     let json: Value = serde_json::from_str(&fs::read_to_string(reports.join("metrics.json")).unwrap()).unwrap();
-    assert_eq!(json["study"], "fake");
+    assert_eq!((&json["study"], &json["$schema"]), (&"fake".into(), &report::schema::ID.into()));
     for method in ["conventional", "proposed"] {
         let result = &json["methods"][method];
         assert_eq!(result["slice"]["accuracy"]["n"], 64);
@@ -101,8 +116,9 @@ fn a_method_without_attention_and_several_seeds() {
     let set = ["--config", "study.yaml", "--set", "report.conventional=plain", "--progress", "none"];
     let output = run(root.path(), &set);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("proposed, fold 1, seed 5"));
     let reports = root.path().join("reports/fake");
+    let tables = fs::read_to_string(reports.join("tables.md")).unwrap();
+    assert!(tables.contains("proposed, fold 1, seed 5") && !text(&output.stdout).contains("fold 1"));
     let json: Value = serde_json::from_str(&fs::read_to_string(reports.join("metrics.json")).unwrap()).unwrap();
     let lung = &json["methods"]["plain"]["attention"]["attention_in_lung"];
     assert!(lung["value"].is_null() && lung["undefined"] == "no slice in which it is defined");
@@ -219,30 +235,148 @@ fn metrics_of_a_parquet_file() {
     assert!(text(&output.stdout).contains("attention in the lungs"));
 }
 
+/// The paper's Tables 1 and 2, as PAPER.md of the project has them.
+#[test]
+fn the_papers_numbers_stand_beside_the_studys_in_every_form() {
+    let root = written(&Fake::default());
+    assert!(study(root.path()).status.success());
+    let file = |name: &str| fs::read_to_string(root.path().join("reports/fake").join(name)).unwrap();
+    let one = [["conventional", "83.1", "88.9", "77.8", "0.914"], ["proposed", "84.0", "81.3", "86.5", "0.923"]];
+    let two = [["conventional", "299/346", "115/119", "184/227"], ["proposed", "309/346", "104/119", "205/227"]];
+    let (markdown, latex, summary) = (file("tables.md"), file("tables.tex"), file("summary.txt"));
+    for row in one.iter().map(|row| &row[..]).chain(two.iter().map(|row| &row[..])) {
+        assert!(markdown.contains(&format!("| {} |\n", row.join(" | "))), "{row:?}");
+        assert!(latex.contains(&format!("\n{} \\\\\n", row.join(" & "))), "{row:?}");
+        let same = |line: &str| line.split_whitespace().eq(row.iter().copied());
+        assert!(summary.lines().any(same), "{row:?} is not in {summary}");
+    }
+    let (first, second) = (file("table1.csv"), file("table2.csv"));
+    for [method, accuracy, sensitivity, specificity, auc] in one {
+        let line = format!("paper,{method},all,,13713,{accuracy},,,{sensitivity},,,{specificity},,,{auc},,\n");
+        assert!(first.contains(&line), "{line}");
+    }
+    for [method, diagnosis, sensitivity, specificity] in two {
+        let line = format!("paper,{method},all,,346,{diagnosis},,,{sensitivity},,,{specificity},,\n");
+        assert!(second.contains(&line), "{line}");
+    }
+    let json: Value = serde_json::from_str(&file("tables.json")).unwrap();
+    let paper = json["table1"].as_array().unwrap().iter().find(|row| row["source"] == "paper").unwrap();
+    assert_eq!((&paper["accuracy_percent"], &paper["auc_low"]), (&83.1.into(), &Value::Null));
+    assert_eq!(json["table2"].as_array().unwrap().last().unwrap()["diagnosis"], "309/346");
+}
+
 #[test]
 fn bad_csv_files_are_explained() {
-    let cases: [(&str, i32, &str); 9] = [
-        ("slice_id,patient_id,label\na,p,1\n", 4, "column \"prob\""),
+    let cases: [(&str, &str); 11] = [
+        (
+            "slice_id,patient_id,label\na,p,1\n",
+            "column \"prob\" in mine.csv: expected a column of that name, got no such column (columns: slice_id, patient_id, label); add or rename it",
+        ),
         (
             "slice_id,patient_id,label,prob\na,p,1,high\n",
-            4,
-            "line 2: prob: expected a probability in 0..1, got \"high\"",
+            "mine.csv, line 2: prob: expected a probability of the positive class in 0..1, got \"high\"; correct or leave out the line",
         ),
-        ("slice_id,patient_id,label,prob\na,p,1,1.5\n", 4, "slice a"),
-        ("slice_id,patient_id,label,prob\na,p,1,NaN\n", 4, "slice a"),
-        ("slice_id,patient_id,label,prob\na,p,3,0.5\n", 4, "expected a label from 0 to 1, got 3"),
-        ("slice_id,patient_id,label,prob\na,p,1,0.5\na,p,1,0.5\n", 4, "occurs twice"),
-        ("slice_id,patient_id,label,prob\na,p,1,0.5\nb,p,0,0.5\n", 4, "patient p has label 1 and label 0"),
-        ("slice_id,patient_id,label,prob\na,p,1\n", 4, "line 2"),
-        ("slice_id,patient_id,label,prob\n", 4, "no predictions"),
+        (
+            "slice_id,patient_id,label,prob\na,p,1,1.5\n",
+            "line 2: prob: expected a probability of the positive class in 0..1, got \"1.5\"",
+        ),
+        (
+            "slice_id,patient_id,label,prob\na,p,1,0.5\nb,p,1,NaN\n",
+            "line 3: prob: expected a probability of the positive class in 0..1, got \"NaN\"",
+        ),
+        ("slice_id,patient_id,label,prob\na,p,ill,0.5\n", "line 2: label: expected an integer, got \"ill\""),
+        (
+            "slice_id,patient_id,label,prob\nb,q,0,0.5\na,p,3,0.5\n",
+            "mine.csv, row 2: slice a: label: expected a label from 0 to 1, got 3; number the classes from 0",
+        ),
+        (
+            "slice_id,patient_id,label,prob\na,p,1,0.5\nb,p,1,0.5\na,p,1,0.5\n",
+            "mine.csv, rows 1, 3: slice a occurs twice for method predictions, seed 0",
+        ),
+        (
+            "slice_id,patient_id,label,prob\na,p,1,0.5\nc,p,1,0.5\nb,p,0,0.5\n",
+            "mine.csv, rows 1, 3: patient p has label 1 and label 0; expected one of them in all rows: correct the others",
+        ),
+        (
+            "slice_id,patient_id,label,prob,method\na,p,1,0.5,x\nb,p,1,0.5,x\na,p,1,0.5,y\n",
+            "mine.csv, row 2: slice b is in method x, seed 0 and not in method y, seed 0",
+        ),
+        (
+            "slice_id,patient_id,label,prob\na,p,1\n",
+            "mine.csv, line 2: expected 4 cells as in the head, got 3; correct or leave out the line",
+        ),
+        ("slice_id,patient_id,label,prob\n", "no predictions"),
     ];
-    for (lines, code, word) in cases {
+    for (lines, word) in cases {
         let (output, root) = metrics(lines, &[]);
         let error = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{error}");
+        assert_eq!(output.status.code(), Some(4), "{error}");
         assert!(error.contains(word) && error.contains("mine.csv"), "{word} is not in {error}");
         assert!(!root.path().join("metrics.json").exists());
     }
+    let leak = "slice_id,patient_id,label,prob,fold\na,p,1,0.5,0\nb,p,1,0.5,1\n";
+    let (output, _root) = metrics(leak, &[]);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(text(&output.stderr).contains("mine.csv, rows 1, 2: patient p is held out in folds 0 and 1"));
     let (output, _root) = metrics("slice_id,patient_id,label,prob\na,p,1,0.5\n", &["--positive", "2"]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// A Parquet file with these columns, `prob` as a number or as a list.
+fn parquet(path: &Path, labels: Vec<Option<i64>>, prob: ArrayRef) {
+    let names = |letter: &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values((0..labels.len()).map(|row| format!("{letter}{row}"))))
+    };
+    let labels_column: ArrayRef = Arc::new(Int64Array::from(labels.clone()));
+    let columns = [("slice_id", names("s")), ("patient_id", names("p")), ("label", labels_column), ("prob", prob)];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn bad_parquet_files_are_explained() {
+    let numbers = |values: [f64; 2]| -> ArrayRef { Arc::new(Float64Array::from(values.to_vec())) };
+    let lists = |rows: [Vec<f64>; 2]| -> ArrayRef {
+        let rows = rows.map(|row| Some(row.into_iter().map(Some).collect::<Vec<_>>()));
+        Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(rows))
+    };
+    let both = || vec![Some(0), Some(1)];
+    let cases = [
+        (
+            both(),
+            numbers([0.5, 1.5]),
+            "column \"prob\" in mine.parquet: expected a probability of the positive class in 0..1, got 1.5 in row 2",
+        ),
+        (both(), numbers([f64::NAN, 0.5]), "got NaN in row 1; write probabilities, not logits or percent"),
+        (
+            vec![Some(0), None],
+            numbers([0.5, 0.5]),
+            "column \"label\" in mine.parquet: expected a value in every row, got a null in row 2",
+        ),
+        (
+            both(),
+            lists([vec![0.5, 0.5], vec![0.5, 0.4]]),
+            "mine.parquet, row 2: slice s1, method predictions: prob: expected 2 probabilities in 0..1 that sum to 1 within 0.001, got [0.5, 0.4]",
+        ),
+        (
+            both(),
+            lists([vec![0.5, 0.5], vec![0.2, 0.3, 0.5]]),
+            "mine.parquet, row 2: slice s1, method predictions: prob: expected 2 probabilities",
+        ),
+        (
+            both(),
+            Arc::new(StringArray::from(vec!["0.5", "0.5"])),
+            "column \"prob\" in mine.parquet: expected a list of numbers, got str",
+        ),
+    ];
+    for (labels, prob, word) in cases {
+        let root = TempDir::new().unwrap();
+        parquet(&root.path().join("mine.parquet"), labels, prob);
+        let output = run(root.path(), &["metrics", "mine.parquet"]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{error}");
+        assert!(error.contains(word), "{word} is not in {error}");
+    }
 }
