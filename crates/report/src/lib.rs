@@ -2,6 +2,7 @@
 //!
 //! What is pure (no files): [`metrics`], [`measure`], [`auc`], [`intervals`], [`compare`], [`spread`], [`sample`] compute;
 //! [`pool`] holds every statistic of every run in every resample, from which [`assess`] and [`comparison`] take theirs;
+//! [`curves`], [`calibration`], [`flow`] compute what [`figures`] draws with [`charts`];
 //! [`tables`], [`render`], [`answer`], [`charts`], [`figures`], [`overlay`], [`exhibits`], [`documents`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
 //! a study together, [`anyone`] does so for a single file of predictions.
 
@@ -9,15 +10,18 @@ pub mod answer;
 pub mod anyone;
 pub mod assess;
 pub mod auc;
+pub mod calibration;
 pub mod charts;
 pub mod compare;
 pub mod comparison;
 pub mod csv_files;
+pub mod curves;
 pub mod documents;
 pub mod error;
 pub mod estimate;
 pub mod exhibits;
 pub mod figures;
+pub mod flow;
 pub mod folds;
 pub mod format;
 pub mod gallery;
