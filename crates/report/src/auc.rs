@@ -1,4 +1,4 @@
-//! Area under the ROC curve as the Mann-Whitney probability, for weighted patients, and the curve itself.
+//! Area under the ROC curve as the Mann-Whitney probability, for weighted patients, and the counts its curve goes through.
 //!
 //! Formula: AUC = P(score of a positive > score of a negative) + P(equal) / 2 (Hanley and McNeil 1982; ties count one
 //! half). Cost: one sort, O(n log n); each further weighting of the patients is one pass, O(n).
@@ -44,6 +44,21 @@ impl Ranking {
         }
         (positives > 0 && negatives > 0).then(|| twice_u as f64 / (2.0 * positives as f64 * negatives as f64))
     }
+
+    /// Weight of the positives and of the negatives called positive at each threshold: (0, 0), then at and above each
+    /// distinct score from the highest down.
+    pub fn above(&self, positive: &[u64], negative: &[u64]) -> Vec<(u64, u64)> {
+        let (mut counts, mut called) = (Vec::new(), (0, 0));
+        for packed in self.0.iter().rev() {
+            if packed & GROUP_END != 0 {
+                counts.push(called);
+            }
+            let unit = (packed & !GROUP_END) as usize;
+            called = (called.0 + positive[unit], called.1 + negative[unit]);
+        }
+        counts.push(called);
+        counts
+    }
 }
 
 /// How the items of each unit stand against those of the other side, in whole numbers.
@@ -86,31 +101,6 @@ pub fn auc(scores: &[f64], positive: &[bool]) -> Option<f64> {
     Ranking::new(scores, &units).auc(&weights)
 }
 
-/// Corners of the ROC curve as (1 - specificity, sensitivity), from (0, 0) to (1, 1), one for each distinct score.
-/// None for a one-class set.
-pub fn roc(scores: &[f64], positive: &[bool]) -> Option<Vec<(f64, f64)>> {
-    let total = positive.iter().filter(|is| **is).count();
-    let others = positive.len() - total;
-    if total == 0 || others == 0 {
-        return None;
-    }
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-    let mut corners = vec![(0.0, 0.0)];
-    let (mut hits, mut alarms) = (0_usize, 0_usize);
-    for (place, item) in order.iter().enumerate() {
-        if positive[*item] {
-            hits += 1
-        } else {
-            alarms += 1
-        }
-        if order.get(place + 1).is_none_or(|next| scores[*item] != scores[*next]) {
-            corners.push((alarms as f64 / others as f64, hits as f64 / total as f64));
-        }
-    }
-    Some(corners)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,8 +113,9 @@ mod tests {
         assert_eq!(auc(&scores, &positive.map(|is| !is)), Some(0.125));
         assert_eq!(auc(&[0.3; 4], &positive), Some(0.5));
         assert_eq!(auc(&scores, &[true; 4]), None);
-        assert_eq!(roc(&scores, &positive), Some(vec![(0.0, 0.0), (0.0, 0.5), (0.5, 1.0), (1.0, 1.0)]));
-        assert_eq!(roc(&scores, &[false; 4]), None);
+        // Thresholds 0.8, 0.5, 0.1 in turn: the tie comes as one step.
+        let above = Ranking::new(&scores, &[0, 1, 2, 3]).above(&[1, 1, 0, 0], &[0, 0, 1, 1]);
+        assert_eq!(above, [(0, 0), (1, 0), (2, 1), (2, 2)]);
     }
 
     #[test]

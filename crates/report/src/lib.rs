@@ -3,6 +3,7 @@
 //! What is pure (no files): [`metrics`], [`calibration`], [`measure`], [`auc`], [`clustered`], [`intervals`], [`compare`], [`spread`], [`sample`],
 //! [`patients`] compute;
 //! [`pool`] holds every statistic of every run in every resample, from which [`assess`] and [`comparison`] take theirs;
+//! [`curves`], [`reliability`], [`flow`] compute what [`figures`] draws with [`charts`];
 //! [`tables`], [`render`], [`answer`], [`charts`], [`figures`], [`overlay`], [`exhibits`], [`documents`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
 //! a study together, [`anyone`] does so for a single file of predictions. [`schema`] describes metrics.json, [`compare_reports`] sets two of them side by
 //! side.
@@ -18,11 +19,13 @@ pub mod compare;
 pub mod compare_reports;
 pub mod comparison;
 pub mod csv_files;
+pub mod curves;
 pub mod documents;
 pub mod error;
 pub mod estimate;
 pub mod exhibits;
 pub mod figures;
+pub mod flow;
 pub mod folds;
 pub mod format;
 pub mod gallery;
@@ -40,6 +43,7 @@ pub mod predictions;
 pub mod provenance;
 pub mod quantity;
 pub mod read;
+pub mod reliability;
 pub mod render;
 pub mod sample;
 pub mod schema;

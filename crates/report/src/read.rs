@@ -2,6 +2,8 @@
 //!
 //! Parquet is read column by column through polars; pictures and attention maps only for the rows that are shown.
 
+pub mod flow;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;

@@ -3,35 +3,62 @@
 use maud::{Markup, html};
 
 use crate::assess::Assessment;
+use crate::flow::{Flow, Words};
 use crate::provenance::{Facts, Provenance};
 use crate::study::Study;
 
 pub(super) fn data(study: &Study) -> Markup {
-    let assessment = &study.assessment;
-    let total = |counts: &crate::ordered::Ordered<u64>| counts.0.iter().map(|(_, count)| count).sum::<u64>();
-    let excluded: usize = study.excluded.values().sum();
     html! {
         section id="data" {
             h2 { "Patients, slices, exclusions" }
-            div.scroll { table {
-                thead { tr { th scope="col" { "class" } th scope="col" { "patients" } th scope="col" { "slices" } } }
-                tbody {
-                    @for (name, patients) in &assessment.patients.0 {
-                        @let slices = assessment.slices.get(name).copied().unwrap_or(0);
-                        tr { th scope="row" { (name) } td { (patients) } td { (slices) } }
-                    }
-                    tr { th scope="row" { "all" } td { (total(&assessment.patients)) } td { (total(&assessment.slices)) } }
-                }
-            } }
+            p { "From the input to the analysis. The same slices were tested by every method. File: figures/flow.svg." }
+            (flow(&study.figures.flow))
+            (folds(study))
             p { "Each slice was tested once for each method and seed, by a network that saw no slice of its patient." }
-            @if study.excluded.is_empty() {
-                p { "Preprocessing left nothing out." }
-            } @else {
-                p { "Preprocessing left out " (excluded) " slices or series:" }
-                ul { @for (reason, count) in &study.excluded { li { (count) ": " (reason) } } }
-            }
             p { "The lung masks of all series are on the contact sheets in the folder sheets beside this page." }
         }
+    }
+}
+
+/// The way of the patients and slices: a list, so that it is read in its order.
+fn flow(flow: &Flow) -> Markup {
+    let words = |words: &Words| html! { p { b { (words.title) } } @for line in &words.lines { p { (line) } } };
+    html! {
+        ol.flow {
+            @for step in &flow.steps {
+                li {
+                    div { (words(&step.words)) }
+                    @if let Some(out) = &step.out { div.out { (words(out)) } }
+                }
+            }
+            li { @for class in &flow.classes { div { (words(class)) } } }
+        }
+    }
+}
+
+/// What each fold tests, by class.
+fn folds(study: &Study) -> Markup {
+    let classes = &study.assessment.classes;
+    let row = |name: &str, counts: &[(u64, u64)]| {
+        let all = counts.iter().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+        html! { tr { th scope="row" { (name) } @for (patients, slices) in counts.iter().chain([&all]) { td { (patients) } td { (slices) } } } }
+    };
+    let folds = &study.figures.folds;
+    let add =
+        |class: usize| folds.iter().fold((0, 0), |sum, of| (sum.0 + of.classes[class].0, sum.1 + of.classes[class].1));
+    let total: Vec<(u64, u64)> = (0..classes.len()).map(add).collect();
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Folds" { table {
+            caption { "Tested patients and slices by fold and class" }
+            thead {
+                tr { td {} @for class in classes { th scope="colgroup" colspan="2" { (class) } } th scope="colgroup" colspan="2" { "all" } }
+                tr { th scope="col" { "fold" } @for _ in 0..=classes.len() { th scope="col" { "patients" } th scope="col" { "slices" } } }
+            }
+            tbody {
+                @for fold in folds { (row(&fold.fold.to_string(), &fold.classes)) }
+                (row("all", &total))
+            }
+        } }
     }
 }
 

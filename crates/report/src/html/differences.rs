@@ -52,7 +52,7 @@ fn bars(rows: &[(String, &Comparison)]) -> Markup {
         div.forest {
             @for (name, entry) in rows {
                 div.name { (name) }
-                div.track {
+                div.track aria-hidden="true" {
                     span.zero {}
                     @if let Ok((low, high)) = &entry.interval {
                         @let width = 50.0 * (high - low) / scale;

@@ -2,37 +2,43 @@
 
 use maud::{Markup, PreEscaped, html};
 
+use crate::figures::{Drawn, Section};
 use crate::study::Study;
 
-fn figure(svg: &str, label: &str, caption: &str) -> Markup {
+/// Rules for what this module and [`super::data`] show.
+pub(super) const STYLE: &str = include_str!("../figures.css");
+
+fn drawn(one: &Drawn) -> Markup {
     html! {
-        figure {
-            div role="img" aria-label=(label) { (PreEscaped(svg)) }
-            figcaption { (caption) }
+        @match &one.figure {
+            Ok(figure) => {
+                figure.chart {
+                    figcaption.title { (one.title) }
+                    div.drawing role="img" aria-label=(figure.label) { (PreEscaped(&figure.svg)) }
+                    figcaption { (figure.caption) " File: figures/" (figure.file) ".svg." }
+                }
+            }
+            Err(reason) => div.chart { p.title { (one.title) } p.undefined { (reason) } },
         }
     }
 }
 
-pub(super) fn curves(study: &Study) -> Markup {
-    let Some(svg) = &study.figures.roc else {
-        return html! { section id="roc" { h2 { "ROC curves" } p { "Undefined: slices of one class only." } } };
-    };
-    let caption = "Slices of all folds pooled; one line for each seed of the methods in question. The dot is the decision at the largest \
-                   probability, which Table 1 reports.";
-    html! { section id="roc" { h2 { "ROC curves" } div.one { (figure(svg, "ROC curves of the methods", caption)) } } }
+/// Links of the contents.
+pub(super) fn links(study: &Study) -> Markup {
+    html! { @for section in &study.figures.sections { a href=(format!("#{}", section.anchor)) { (section.name) } } }
 }
 
-pub(super) fn training(study: &Study) -> Markup {
+/// All sections.
+pub(super) fn sections(study: &Study) -> Markup {
+    html! { @for section in &study.figures.sections { (section_of(section)) } }
+}
+
+fn section_of(section: &Section) -> Markup {
     html! {
-        section id="training" {
-            h2 { "Training curves" }
-            p {
-                "Means over folds and seeds, on the training folds. Nothing here chose anything: the last epoch's weights are "
-                "the ones tested. The total follows the weights, so it jumps where alpha does."
-            }
-            div.two {
-                @for (method, svg) in &study.figures.training { (figure(svg, &format!("Training curves of {method}"), method)) }
-            }
+        section id=(section.anchor) {
+            h2 { (section.title) }
+            @if !section.words.is_empty() { p { (section.words) } }
+            div.charts.leading[section.leads] { @for one in &section.drawn { (drawn(one)) } }
         }
     }
 }

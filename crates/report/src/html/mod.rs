@@ -14,7 +14,6 @@ use crate::study::Study;
 use data::{data, limits, provenance};
 use differences::forest;
 use documents::documents;
-use figures::{curves, training};
 use gallery::gallery;
 use tables::{SECTIONS, Section, section_of, tables_at};
 
@@ -31,7 +30,7 @@ pub fn page(study: &Study) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(figures::STYLE)) }
             }
             body {
                 header {
@@ -44,8 +43,7 @@ pub fn page(study: &Study) -> String {
                 main {
                     (forest(study))
                     @for section in &SECTIONS[..4] { (section_of(study, section)) }
-                    (curves(study))
-                    (training(study))
+                    (figures::sections(study))
                     (gallery(study))
                     @for section in &SECTIONS[4..] { (section_of(study, section)) }
                     (data(study))
@@ -67,8 +65,7 @@ fn contents(study: &Study) -> Markup {
         nav aria-label="Contents" {
             @if !study.assessment.comparisons.is_empty() { a href="#differences" { "Differences" } }
             @for section in &SECTIONS[..4] { (link(section)) }
-            @if study.figures.roc.is_some() { a href="#roc" { "ROC" } }
-            a href="#training" { "Training" }
+            (figures::links(study))
             @if !study.gallery.is_empty() { a href="#gallery" { "Gallery" } }
             @for section in &SECTIONS[4..] { (link(section)) }
             a href="#data" { "Data" }
