@@ -2,13 +2,14 @@
 //!
 //! What is pure (no files): [`metrics`], [`measure`], [`auc`], [`intervals`], [`compare`], [`spread`], [`sample`] compute;
 //! [`pool`] holds every statistic of every run in every resample, from which [`assess`] and [`comparison`] take theirs;
-//! [`tables`], [`render`], [`answer`], [`charts`], [`figures`], [`overlay`], [`exhibits`], [`documents`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
+//! [`tables`], [`render`], [`answer`], [`charts`], [`figures`], [`outline`], [`overlay`], [`views`], [`exhibits`], [`browser`], [`documents`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
 //! a study together, [`anyone`] does so for a single file of predictions.
 
 pub mod answer;
 pub mod anyone;
 pub mod assess;
 pub mod auc;
+pub mod browser;
 pub mod charts;
 pub mod compare;
 pub mod comparison;
@@ -27,6 +28,7 @@ pub mod intervals;
 pub mod measure;
 pub mod metrics;
 pub mod ordered;
+pub mod outline;
 pub mod overlay;
 pub mod paper;
 pub mod pool;
@@ -39,5 +41,6 @@ pub mod sample;
 pub mod spread;
 pub mod study;
 pub mod tables;
+pub mod views;
 
 pub use error::Error;
