@@ -234,6 +234,6 @@ document.addEventListener("DOMContentLoaded", () => {
   layers();
   all("[data-filter]").forEach(outcomes);
   all("[data-patients]").forEach(patients);
-  all(".patient").forEach(slices);
+  all(".patient:has([data-slice])").forEach(slices);
   paper();
 });

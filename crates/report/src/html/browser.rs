@@ -75,13 +75,15 @@ fn browsed(place: usize, patient: &Browsed, study: &Study) -> Markup {
             h3.as-is { (title(patient)) }
             (view::pictures(&frame.view, study, &format!("slice-{place}"), &first))
             p.id { (frame.view.slice_id) }
-            label.slice.script {
-                "slice "
-                input type="range" data-slice="" min="1" max=(patient.frames.len()) step="1" value=(middle + 1) autocomplete="off"
-                    aria-valuetext=(position(patient, middle));
+            @if patient.frames.len() > 1 {
+                label.slice.script {
+                    "slice "
+                    input type="range" data-slice="" min="1" max=(patient.frames.len()) step="1" value=(middle + 1) autocomplete="off"
+                        aria-valuetext=(position(patient, middle));
+                }
+                (line(patient, middle, study))
+                script type="application/json" { (PreEscaped(data)) }
             }
-            (line(patient, middle, study))
-            script type="application/json" { (PreEscaped(data)) }
         }
     }
 }
