@@ -59,8 +59,10 @@ bench: build .venv/lungmask ## times and memory: training and prediction beside 
 	@python3 -m venv $@ && $@/bin/pip install --quiet -r $< && touch $@ || { rm -rf $@; exit 1; }
 
 # The packages with which a test uses the report in Chromium; without node or Chromium that test says that it is skipped.
-browser:
-	@command -v npm >/dev/null && npm ci --prefix tools/browser --ignore-scripts --no-audit --no-fund --silent || \
+BROWSER := tools/browser/node_modules/.package-lock.json
+browser: $(BROWSER)
+$(BROWSER): tools/browser/package-lock.json
+	@command -v npm >/dev/null && npm ci --prefix tools/browser --ignore-scripts --no-audit --no-fund --silent && touch $@ || \
 		echo "no npm, or it failed: the report is not tested in a browser"
 
 reproduce: build ## the smoke study in two fresh folders, every Parquet, safetensors and CSV compared
