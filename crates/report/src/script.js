@@ -234,6 +234,6 @@ document.addEventListener("DOMContentLoaded", () => {
   layers();
   all("[data-filter]").forEach(outcomes);
   all("[data-patients]").forEach(patients);
-  all(".patient:has([data-slice])").forEach(slices);
+  all("[data-slice]").forEach((slider) => slices(slider.closest(".patient")));
   paper();
 });
