@@ -9,7 +9,7 @@ OVERRIDES := $(foreach pair,$(SET),--set $(pair))
 LOCKED := --locked
 
 .DEFAULT_GOAL := help
-.PHONY: all setup build phantom preprocess dataset train report smoke test interop bench bench-report compare reproduce clean help
+.PHONY: all setup build phantom preprocess dataset train report smoke test browser interop bench bench-report compare reproduce clean help
 
 all: build ## from CT files to reports/phantom, then both tables
 	@$(BIN)/chumoku run pipelines/phantom.yaml $(OVERRIDES)
@@ -33,7 +33,7 @@ phantom: build ## the synthetic CT of STUDY alone
 smoke: build ## the whole line on a tiny study, about a minute
 	@$(BIN)/chumoku run pipelines/smoke.yaml $(OVERRIDES)
 
-test: setup .venv/tensorboard .venv/schema ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
+test: setup .venv/tensorboard .venv/schema browser ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --release --workspace --no-deps --quiet
@@ -67,6 +67,13 @@ compare: build ## what changed from report A to report B, held to TOLERANCE if g
 # The Python that results are held against. lungmask: 3.2 GB, since torch from PyPI brings CUDA; tensorboard: 180 MB; report: 430 MB; schema: 30 MB.
 .venv/%: tools/%_requirements.txt
 	@python3 -m venv $@ && $@/bin/pip install --quiet -r $< && touch $@ || { rm -rf $@; exit 1; }
+
+# The packages with which a test uses the report in Chromium; without node or Chromium that test says that it is skipped.
+BROWSER := tools/browser/node_modules/.package-lock.json
+browser: $(BROWSER)
+$(BROWSER): tools/browser/package-lock.json
+	@command -v npm >/dev/null && npm ci --prefix tools/browser --ignore-scripts --no-audit --no-fund --silent && touch $@ || \
+		echo "no npm, or it failed: the report is not tested in a browser"
 
 reproduce: build ## the smoke study in two fresh folders, every Parquet, safetensors and CSV compared
 	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml

@@ -17,7 +17,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
 TARGET = Path(__file__).resolve().parent.parent / "crates" / "report" / "tests" / "curves.json"
-BINS = 15
+BINS = 10  # as in crates/report/src/calibration.rs
 
 
 def case(scores, positive, weights=None):

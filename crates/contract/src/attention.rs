@@ -3,8 +3,8 @@
 //! Attention is shown on a fixed scale from 0 to 1, so that a pale picture means low attention. Where it is low the slice shines
 //! through.
 
-/// How much of the slice full attention hides.
-const STRONGEST: f32 = 0.65;
+/// How much of the slice full attention hides; less attention hides its share of that.
+pub const STRONGEST: f32 = 0.65;
 /// Anchors of the colour map at 0, 1/4, ... 1: lightness rises all the way, so order survives grey print.
 pub const ANCHORS: [[f32; 3]; 5] =
     [[14.0, 10.0, 64.0], [96.0, 26.0, 124.0], [198.0, 60.0, 90.0], [246.0, 142.0, 46.0], [252.0, 240.0, 160.0]];

@@ -166,6 +166,7 @@ pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
 pub fn report(config: &Config, folds: usize) -> Task {
     let layout = Layout::new(config);
     let mut inputs = vec![input("slices", layout.slices()), input("folds", layout.folds_table())];
+    inputs.push(input("lesions", layout.lesions()));
     inputs.push(input("excluded", layout.masks().join(EXCLUDED)));
     inputs.push(input("sheets", layout.sheets()));
     for (method, fold, seed) in runs(config, folds) {

@@ -1,5 +1,6 @@
 //! Which slices the gallery shows. A rule and not a hand chooses: for each outcome of the proposed method (first seed)
-//! the slices it was most sure of, one for a patient, the outcomes in turn until the gallery is full.
+//! the slice it was most sure of, the one it was least sure of, the second most sure and so on, one for a patient in each outcome,
+//! the outcomes in turn until the gallery is full.
 
 use std::collections::BTreeSet;
 
@@ -43,6 +44,25 @@ impl Outcome {
     }
 }
 
+/// Which end of an outcome a slice was taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// Among those the method was most sure of.
+    Surest,
+    /// Among those it was least sure of.
+    LeastSure,
+}
+
+impl Rank {
+    /// Name for readers.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Surest => "most sure",
+            Self::LeastSure => "least sure",
+        }
+    }
+}
+
 /// A slice to show.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Choice {
@@ -50,7 +70,13 @@ pub struct Choice {
     pub slice: usize,
     /// Its outcome.
     pub outcome: Outcome,
+    /// Why it of this outcome.
+    pub rank: Rank,
 }
+
+/// The rule in words for readers, after the name of the method.
+pub const RULE: &str = "the slice it was most sure of, the one it was least sure of, the second most sure and so on, one slice for a \
+                        patient in each outcome, the outcomes in turn";
 
 /// Chooses up to `count` slices by the rule of the module's head, grouped by outcome.
 pub fn choose(predictions: &Predictions, run: &Run, positive: usize, count: usize) -> Vec<Choice> {
@@ -59,22 +85,22 @@ pub fn choose(predictions: &Predictions, run: &Run, positive: usize, count: usiz
     let mut left = true;
     while left && chosen.len() < count {
         left = false;
-        for (outcome, queue) in Outcome::ALL.into_iter().zip(&mut queues) {
+        for queue in &mut queues {
             if chosen.len() < count
-                && let Some(slice) = queue.next()
+                && let Some(choice) = queue.next()
             {
-                chosen.push(Choice { slice, outcome });
+                chosen.push(choice);
                 left = true;
             }
         }
     }
-    // Stable: within an outcome the surest stays first.
-    chosen.sort_by_key(|choice| choice.outcome);
+    // Stable: within an outcome the order of choosing stays, but for what is alike standing together.
+    chosen.sort_by_key(|choice| (choice.outcome, choice.rank == Rank::LeastSure));
     chosen
 }
 
-/// Slices of one outcome, the surest first (ties by id), one for a patient.
-fn queue(predictions: &Predictions, run: &Run, positive: usize, outcome: Outcome) -> Vec<usize> {
+/// Slices of one outcome in the order in which they are taken: surest, least sure, next surest ... (ties by id), one for a patient.
+fn queue(predictions: &Predictions, run: &Run, positive: usize, outcome: Outcome) -> Vec<Choice> {
     let prob = |slice: usize| &run.prob[slice * predictions.classes..][..predictions.classes];
     let sure = |slice: usize| match outcome {
         Outcome::TruePositive | Outcome::FalsePositive => prob(slice)[positive],
@@ -84,12 +110,20 @@ fn queue(predictions: &Predictions, run: &Run, positive: usize, outcome: Outcome
         let label = predictions.patients[predictions.slices[*slice].patient].label;
         Outcome::of(label == positive, decide(prob(*slice), positive) == positive) == outcome
     };
-    let mut slices: Vec<usize> = (0..predictions.slices.len()).filter(is).collect();
-    // Slices are in the order of their ids, and the sort is stable.
-    slices.sort_by(|a, b| sure(*b).total_cmp(&sure(*a)));
+    let mut surest: Vec<usize> = (0..predictions.slices.len()).filter(is).collect();
+    let mut least = surest.clone();
+    // Slices are in the order of their ids, and the sorts are stable.
+    surest.sort_by(|a, b| sure(*b).total_cmp(&sure(*a)));
+    least.sort_by(|a, b| sure(*a).total_cmp(&sure(*b)));
+    let mut ends = [(surest.into_iter(), Rank::Surest), (least.into_iter(), Rank::LeastSure)];
     let mut seen = BTreeSet::new();
-    slices.retain(|slice| seen.insert(predictions.slices[*slice].patient));
-    slices
+    let mut choices = Vec::new();
+    for turn in 0.. {
+        let (slices, rank) = &mut ends[turn % 2];
+        let Some(slice) = slices.find(|slice| seen.insert(predictions.slices[*slice].patient)) else { break };
+        choices.push(Choice { slice, outcome, rank: *rank });
+    }
+    choices
 }
 
 #[cfg(test)]
@@ -115,20 +149,26 @@ mod tests {
             row("b2", "b", 1, 0.1),
             row("c1", "c", 0, 0.2),
             row("d1", "d", 0, 0.7),
+            row("e1", "e", 1, 0.55),
+            row("e2", "e", 1, 0.99),
         ];
         Predictions::assemble(rows, &[]).unwrap()
     }
 
     #[test]
-    fn surest_first_one_a_patient_outcomes_in_turn() {
+    fn surest_and_least_sure_one_a_patient_outcomes_in_turn() {
         let predictions = predictions();
         let names = |count| {
             let chosen = choose(&predictions, &predictions.methods[0].runs[0], 1, count);
-            chosen.iter().map(|choice| predictions.slices[choice.slice].id.as_str()).collect::<Vec<_>>()
+            let name = |choice: &Choice| format!("{} {}", predictions.slices[choice.slice].id, choice.rank.title());
+            chosen.iter().map(name).collect::<Vec<_>>()
         };
-        assert_eq!(names(5), ["a2", "b1", "b2", "c1", "d1"]);
-        assert_eq!(names(99), names(5));
-        assert_eq!(names(3), ["a2", "b2", "c1"]);
+        // True positives: e2 is the surest; the least sure of other patients is b1 (e1 is of the same patient); a2 is left.
+        let all = ["e2 most sure", "a2 most sure", "b1 least sure", "b2 most sure", "c1 most sure", "d1 most sure"];
+        assert_eq!(names(6), all);
+        assert_eq!(names(99), names(6));
+        assert_eq!(names(5), [all[0], all[2], all[3], all[4], all[5]]);
+        assert_eq!(names(3), [all[0], all[3], all[4]]);
         assert!(names(0).is_empty());
     }
 }

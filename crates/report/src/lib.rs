@@ -4,7 +4,7 @@
 //! [`patients`] compute;
 //! [`pool`] holds every statistic of every run in every resample, from which [`assess`] and [`comparison`] take theirs;
 //! [`curves`], [`reliability`], [`flow`] compute what [`figures`] draws with [`charts`];
-//! [`tables`], [`render`], [`answer`], [`charts`], [`figures`], [`overlay`], [`exhibits`], [`documents`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
+//! [`tables`], [`render`], [`answer`], [`charts`], [`figures`], [`outline`], [`overlay`], [`views`], [`exhibits`], [`browser`], [`documents`], [`html`] show. [`read`] reads, [`inputs`] and [`study`] tie
 //! a study together, [`anyone`] does so for a single file of predictions. [`schema`] describes metrics.json, [`compare_reports`] sets two of them side by
 //! side.
 
@@ -12,6 +12,7 @@ pub mod answer;
 pub mod anyone;
 pub mod assess;
 pub mod auc;
+pub mod browser;
 pub mod calibration;
 pub mod charts;
 pub mod clustered;
@@ -35,6 +36,7 @@ pub mod intervals;
 pub mod measure;
 pub mod metrics;
 pub mod ordered;
+pub mod outline;
 pub mod overlay;
 pub mod paper;
 pub mod patients;
@@ -50,5 +52,6 @@ pub mod schema;
 pub mod spread;
 pub mod study;
 pub mod tables;
+pub mod views;
 
 pub use error::Error;

@@ -3,6 +3,7 @@
 //! Parquet is read column by column through polars; pictures and attention maps only for the rows that are shown.
 
 pub mod flow;
+mod slices;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,6 +18,8 @@ use crate::error::Error;
 use crate::folds::FoldRow;
 use crate::measure::{Measure, Measures, NOTHING};
 use crate::predictions::{Row, SUM_TOLERANCE};
+
+pub use slices::{Picture, Place, Rows, attention, lesions, pictures, places, positions};
 
 /// The method's name where a file has no such column.
 pub const UNNAMED: &str = "predictions";
@@ -298,62 +301,6 @@ pub fn folds(path: &Path) -> Result<Vec<FoldRow>, Error> {
     let numbers = integers(path, &frame, LABEL)?.into_iter().zip(integers(path, &frame, FOLD)?);
     let row = |((slice_id, patient_id), (label, fold))| FoldRow { slice_id, patient_id, label, fold };
     Ok(texts.zip(numbers).map(row).collect())
-}
-
-/// The picture and the mask of one slice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// Grey values, row-major.
-    pub image: Vec<u8>,
-    /// 0 background, 1 right lung, 2 left lung, row-major.
-    pub mask: Vec<u8>,
-}
-
-/// The place of each slice in slices.parquet or predictions.parquet.
-///
-/// # Errors
-/// The file cannot be read or has no slice ids.
-pub fn places(path: &Path) -> Result<BTreeMap<String, usize>, Error> {
-    let ids = texts(path, &frame(path, &[column::SLICE_ID], None)?, column::SLICE_ID)?;
-    Ok(ids.into_iter().enumerate().map(|(place, id)| (id, place)).collect())
-}
-
-/// The picture at one place of slices.parquet.
-///
-/// # Errors
-/// The file cannot be read, lacks a column, or the picture has not height times width pixels.
-pub fn picture(path: &Path, place: usize) -> Result<Picture, Error> {
-    use column::{HEIGHT, IMAGE, MASK, WIDTH};
-    let frame = frame(path, &[HEIGHT, WIDTH, IMAGE, MASK], Some((place, 1)))?;
-    let side = |name: &str| -> Result<usize, Error> {
-        Ok(integers(path, &frame, name)?.first().and_then(|side| usize::try_from(*side).ok()).unwrap_or(0))
-    };
-    let (height, width) = (side(HEIGHT)?, side(WIDTH)?);
-    let pixels = |name: &str| {
-        let column = cast(path, &frame, name, &DataType::Binary, "bytes", DataType::is_binary)?;
-        let values = column.binary().map_err(|error| damaged(path, &error))?;
-        let bytes = values.get(0).unwrap_or_default().to_vec();
-        if bytes.len() == height * width && !bytes.is_empty() {
-            return Ok(bytes);
-        }
-        let got = format!("{} bytes for {height} x {width} pixels in row {place}", bytes.len());
-        Err(Error::Column { path: path.to_owned(), column: name.to_owned(), expected: "a byte a pixel", got })
-    };
-    Ok(Picture { height, width, image: pixels(IMAGE)?, mask: pixels(MASK)? })
-}
-
-/// The attention map at one place of predictions.parquet; None for a network without one.
-///
-/// # Errors
-/// The file cannot be read or lacks the column.
-pub fn attention(path: &Path, place: usize) -> Result<Option<Vec<f32>>, Error> {
-    let frame = frame(path, &[column::ATTENTION], Some((place, 1)))?;
-    let map = float_lists(path, &frame, column::ATTENTION)?.into_iter().next().flatten();
-    Ok(map.map(|values| values.into_iter().map(|value| value as f32).collect()))
 }
 
 /// Number of slices and series left out, by reason.

@@ -10,6 +10,7 @@ use contract::{atomic, interrupt, plan};
 
 use crate::answer::Answer;
 use crate::assess::{Assessment, assess};
+use crate::browser::{self, Browsed};
 use crate::documents::{self, Document};
 use crate::error::Error;
 use crate::exhibits::{self, Exhibit};
@@ -17,6 +18,7 @@ use crate::figures::Figures;
 use crate::pool::{Evidence, Settings};
 use crate::provenance::{self, Provenance};
 use crate::tables::{Place, Table, tables};
+use crate::views::Viewer;
 use crate::{csv_files, html, inputs, paper, read, render, schema};
 
 /// Everything the page shows.
@@ -33,6 +35,8 @@ pub struct Study {
     pub shown: Vec<String>,
     /// Slices of the gallery.
     pub gallery: Vec<Exhibit>,
+    /// Patients of the slice browser.
+    pub browser: Vec<Browsed>,
     /// Slices and series left out, by reason.
     pub excluded: BTreeMap<String, usize>,
     /// Data, settings, versions, devices.
@@ -106,12 +110,14 @@ fn read_study(config: &Config, folds: usize) -> Result<Study, Error> {
     let assessment = assess(Evidence { predictions: &predictions, reversed: reversed.as_ref() }, &settings);
     stop_if_asked()?;
     let shown = shown(config);
+    let mut viewer = Viewer::new(config, &predictions, &shown)?;
     let provenance = provenance::collect(config, folds);
     let study = Study {
         answer: Answer::new(&assessment),
         tables: tables(&assessment),
         figures: Figures::new(config, folds, &predictions, &assessment)?,
-        gallery: exhibits::gallery(config, &predictions, &shown)?,
+        gallery: exhibits::gallery(config, &predictions, &mut viewer)?,
+        browser: browser::browser(config, &predictions, &mut viewer)?,
         shown,
         excluded: read::excluded(&layout.masks().join(EXCLUDED))?,
         documents: documents::documents(config, &assessment, &provenance, &documents::Files::read(config, folds)?),
@@ -149,10 +155,11 @@ fn copy_sheets(from: &Path, to: &Path) -> Result<(), Error> {
 
 /// Fills the folder of the report.
 fn write(folder: &Path, study: &Study) -> Result<(), Error> {
-    let put = |name: &str, text: &str| {
+    let put_bytes = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
-        atomic::write(&path, text.as_bytes()).map_err(|source| Error::Write { path, source })
+        atomic::write(&path, bytes).map_err(|source| Error::Write { path, source })
     };
+    let put = |name: &str, text: &str| put_bytes(name, text.as_bytes());
     put("table1.csv", &csv_files::table1(&study.assessment))?;
     put("table2.csv", &csv_files::table2(&study.assessment))?;
     let more = [
@@ -170,6 +177,9 @@ fn write(folder: &Path, study: &Study) -> Result<(), Error> {
     put(METRICS, &metrics_json(&study.assessment))?;
     for (name, chart) in study.figures.files() {
         put(&format!("figures/{name}"), chart)?;
+    }
+    for (place, exhibit) in study.gallery.iter().enumerate() {
+        put_bytes(&exhibit.file(place), &exhibit.figure)?;
     }
     for document in &study.documents {
         put(&document.file, &document.text())?;

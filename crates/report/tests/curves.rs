@@ -1,10 +1,10 @@
 //! Curves and calibration bins against scikit-learn: `curves.json` is written by tools/report_curves.py, which names the version.
 
 use report::auc::Ranking;
-use report::calibration::bins;
 use report::curves::{Resamples, average_precision, precision_recall, roc};
 use report::measure::NOTHING;
 use report::predictions::{Predictions, Row};
+use report::reliability::bins;
 use serde_json::Value;
 
 fn cases() -> Vec<(String, Value)> {

@@ -85,8 +85,10 @@ fn a_study_becomes_a_report() {
         !html.contains("http://")
             || html.matches("http://").count() == html.matches("http://www.w3.org/2000/svg").count()
     );
-    assert!(!html.contains("https://") && !html.contains("<script"));
-    assert_eq!(html.matches("<article>").count(), 8);
+    assert!(!html.contains("https://") && !html.contains(" src=\"http"));
+    assert_eq!(html.matches("class=\"exhibit\"").count(), 8);
+    assert_eq!(fs::read_dir(reports.join("figures/gallery")).unwrap().count(), 8);
+    assert_eq!(html.matches("class=\"patient\"").count(), 6);
     assert!(html.contains("too little lung"));
 }
 

@@ -411,6 +411,8 @@ pub struct Report {
     pub seed: u64,
     /// Slices in the gallery.
     pub gallery: u32,
+    /// Patients in the slice browser.
+    pub browser_patients: u32,
 }
 
 impl Config {

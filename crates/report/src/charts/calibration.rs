@@ -7,8 +7,8 @@ use super::{
     svg,
 };
 use crate::calibration::BINS;
-use crate::reliability::Bin;
 use crate::error::Error;
+use crate::reliability::Bin;
 
 /// What is drawn of a method.
 pub struct Reliability {

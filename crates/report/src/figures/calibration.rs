@@ -3,12 +3,12 @@
 use super::{Drawn, Figure, Material};
 use crate::assess::MethodResult;
 use crate::calibration::BINS;
-use crate::reliability::{Bin, ENOUGH, bins};
 use crate::charts::calibration::{Reliability, calibration};
 use crate::curves::ONE_CLASS;
 use crate::error::Error;
 use crate::format;
 use crate::predictions::Method;
+use crate::reliability::{Bin, ENOUGH, bins};
 
 /// The diagram.
 pub(super) fn drawn(material: &Material) -> Result<Drawn, Error> {

@@ -1,68 +1,56 @@
-//! Where the networks looked.
+//! Where the networks looked: slices chosen by rule, by outcome.
 
 use maud::{Markup, html};
 
-use crate::exhibits::{Exhibit, Verdict};
-use crate::gallery::Outcome;
+use super::view;
+use crate::exhibits::Exhibit;
+use crate::gallery::{Outcome, RULE};
 use crate::study::Study;
-use crate::{format, overlay};
 
 pub(super) fn gallery(study: &Study) -> Markup {
     if study.gallery.is_empty() {
         return html! {};
     }
     let judge = study.shown.last().map_or("", String::as_str);
-    let of = |outcome: Outcome| study.gallery.iter().filter(move |exhibit| exhibit.choice.outcome == outcome);
+    let of = |outcome: Outcome| {
+        study.gallery.iter().enumerate().filter(move |(_, exhibit)| exhibit.choice.outcome == outcome)
+    };
     html! {
         section id="gallery" {
             h2 { "Where the networks looked" }
             p {
-                "Chosen by rule: for each outcome of " b { (judge) } " (first seed) the slices it was most sure of, one for a "
-                "patient. The line is the outline of the lung mask, the teacher of the attention. Colours show attention on "
-                "one fixed scale:"
+                "Chosen by rule: for each outcome of " b { (judge) } " (first seed) " (RULE) ", until there are "
+                (study.gallery.len()) ". Attention is on one fixed scale. The same pictures are PNG files in figures/gallery beside this page."
             }
-            p.key { span { "0" } span.gradient style=(format!("background:{}", overlay::gradient())) {} span { "1" } }
+            (view::key(study))
+            (view::controls(study, &filter()))
             @for outcome in Outcome::ALL {
-                @if of(outcome).next().is_some() {
+                div.outcome data-outcome=(outcome.title()) {
                     h3 { (outcome.title()) "s of " (judge) }
-                    div.exhibits { @for exhibit in of(outcome) { (exhibit_of(exhibit, study)) } }
-                } @else {
-                    h3 { (outcome.title()) "s of " (judge) }
-                    p { "None." }
+                    @if of(outcome).next().is_none() { p { "None." } }
+                    div.exhibits { @for (place, exhibit) in of(outcome) { (exhibit_of(place, exhibit, study)) } }
                 }
             }
         }
     }
 }
 
-fn exhibit_of(exhibit: &Exhibit, study: &Study) -> Markup {
-    let class = &study.assessment.classes[study.assessment.positive];
-    let caption = |verdict: &Verdict| {
-        let lung = verdict.in_lung.map_or(String::new(), |share| {
-            format!("; {} % of the attention in the lung", format::fixed(share * 100.0, 0))
-        });
-        format!("p({class}) = {}{lung}", format::fixed(verdict.probability, 2))
-    };
+/// Which outcomes to show.
+fn filter() -> Markup {
     html! {
-        article {
-            div.pictures {
-                figure {
-                    img src=(exhibit.picture) loading="lazy" alt=(format!("CT slice {} with lung outline", exhibit.slice_id));
-                    figcaption { b { (exhibit.class) } br; "slice and lung mask" }
-                }
-                @for (name, verdict) in study.shown.iter().zip(&exhibit.methods) {
-                    figure {
-                        @match &verdict.picture {
-                            Some(picture) => {
-                                img src=(picture) loading="lazy" alt=(format!("attention of {name}, {}", exhibit.slice_id));
-                            }
-                            None => div.none { "no attention map" },
-                        }
-                        figcaption { b { (name) } br; (caption(verdict)) }
-                    }
-                }
-            }
-            p.id { (exhibit.slice_id) }
+        label { "show " select data-filter="" autocomplete="off" {
+            option value="" { "all outcomes" }
+            @for outcome in Outcome::ALL { option value=(outcome.title()) { (outcome.title()) "s" } }
+        } }
+    }
+}
+
+fn exhibit_of(place: usize, exhibit: &Exhibit, study: &Study) -> Markup {
+    let first = html! { b { (exhibit.class) } br; (exhibit.choice.rank.title()) };
+    html! {
+        article.exhibit {
+            (view::pictures(&exhibit.view, study, &format!("exhibit-{place}"), &first))
+            p.id { (exhibit.view.slice_id) }
         }
     }
 }

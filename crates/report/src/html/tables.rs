@@ -39,7 +39,7 @@ fn table_of(table: &Table) -> Markup {
     let columns = table.head.len();
     html! {
         div.scroll tabindex="0" role="region" aria-label=(table.title) {
-            table id=(table.id) {
+            table.sortable id=(table.id) {
                 caption { (table.title) }
                 thead { tr { @for cell in &table.head { th scope="col" { (cell) } } } }
                 @for block in &table.blocks {

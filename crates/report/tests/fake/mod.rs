@@ -96,6 +96,7 @@ impl Fake {
         let data = root.join("data/fake");
         let slices = self.slices();
         write_slices(&data.join("1_masks/slices.parquet"), &slices);
+        write_lesions(&data.join("1_masks/lesions.parquet"), &slices);
         fs::write(
             data.join("1_masks/excluded.csv"),
             "slice_id,patient_id,source,lung_fraction,reason\nx/s/0000,x,x.dcm,0.001,too little lung\n",
@@ -151,8 +152,8 @@ fn lists(values: Vec<Option<Vec<f32>>>) -> ArrayRef {
     Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(values.into_iter().map(row)))
 }
 
-/// Two ellipses in a body, brighter where the label says so.
-fn picture(index: usize, label: i32) -> (Vec<u8>, Vec<u8>) {
+/// Image and mask: two ellipses in a body, brighter where the label says so.
+pub fn picture(index: usize, label: i32) -> (Vec<u8>, Vec<u8>) {
     let mut draw = random::stream(1, "picture", &[index as u64]);
     let inside =
         |x: f64, y: f64, cx: f64, cy: f64, rx: f64, ry: f64| ((x - cx) / rx).powi(2) + ((y - cy) / ry).powi(2) < 1.0;
@@ -167,8 +168,7 @@ fn picture(index: usize, label: i32) -> (Vec<u8>, Vec<u8>) {
             0
         };
         let body = inside(x, y, 0.5, 0.5, 0.46, 0.4);
-        let lesion = side > 0 && label == 1 && y > 0.6;
-        let grey = if lesion {
+        let grey = if is_lesion(side, label, pixel) {
             130.0
         } else if side > 0 {
             50.0
@@ -181,6 +181,26 @@ fn picture(index: usize, label: i32) -> (Vec<u8>, Vec<u8>) {
         mask.push(side);
     }
     (image, mask)
+}
+
+/// The lower part of the lungs of label 1.
+fn is_lesion(side: u8, label: i32, pixel: usize) -> bool {
+    side > 0 && label == 1 && (pixel / SIZE) as f64 / SIZE as f64 > 0.6
+}
+
+/// Lesions of the slices of label 1.
+fn write_lesions(path: &Path, slices: &[Slice]) {
+    let ill = || slices.iter().enumerate().filter(|(_, slice)| slice.label == 1);
+    let lesion = |(index, slice): (usize, &Slice)| {
+        let mask = picture(index, slice.label).1;
+        let pixel = |(pixel, side): (usize, &u8)| u8::from(is_lesion(*side, slice.label, pixel));
+        mask.iter().enumerate().map(pixel).collect::<Vec<_>>()
+    };
+    let columns: Vec<ArrayRef> = vec![
+        texts(ill().map(|(_, slice)| slice.id.as_str())),
+        Arc::new(BinaryArray::from_iter_values(ill().map(lesion))),
+    ];
+    write(path, &schema::lesions(), columns);
 }
 
 fn write_slices(path: &Path, slices: &[Slice]) {
@@ -241,14 +261,19 @@ fn probabilities(slice: &Slice, run: &Run) -> Vec<f32> {
     std::iter::once(1.0).chain(logits.iter().map(|logit| logit.exp())).map(|odds| (odds / total) as f32).collect()
 }
 
-/// Writes predictions of these slices.
-pub fn write_predictions(path: &Path, slices: &[&Slice], run: &Run) {
+/// The attention map of every slice: two lungs.
+pub fn map() -> Vec<f32> {
     let cell = |cell: usize| {
         let (x, y) = ((cell % MAP) as f64 / 6.0 - 0.5, (cell / MAP) as f64 / 6.0 - 0.5);
         let lungs = (-((x.abs() - 0.2) / 0.15).powi(2) - (y / 0.3).powi(2)).exp();
         (lungs * 0.9).min(1.0) as f32
     };
-    let map: Vec<f32> = (0..MAP * MAP).map(cell).collect();
+    (0..MAP * MAP).map(cell).collect()
+}
+
+/// Writes predictions of these slices.
+pub fn write_predictions(path: &Path, slices: &[&Slice], run: &Run) {
+    let map = map();
     let probs: Vec<Option<Vec<f32>>> = slices.iter().map(|slice| Some(probabilities(slice, run))).collect();
     let maps = slices.iter().map(|_| run.attention.then(|| map.clone())).collect();
     let rows = slices.len();
