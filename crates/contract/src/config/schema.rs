@@ -39,6 +39,12 @@ pub fn schema() -> &'static Value {
     SCHEMA.get_or_init(build)
 }
 
+/// The default of a key by its dotted path; null where there is none.
+pub fn default(key: &str) -> &'static Value {
+    let node = key.split('.').fold(schema(), |node, part| &node["properties"][part]);
+    &node["default"]
+}
+
 /// The schema as `pipelines/study.schema.json` holds it.
 pub fn text() -> String {
     format!("{:#}\n", schema())
