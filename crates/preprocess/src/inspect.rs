@@ -29,12 +29,12 @@ pub struct LookArgs {
 pub fn look(args: &LookArgs) -> Result<(), Error> {
     let scan = dicom::scan(&args.folder)?;
     let patients: BTreeSet<&str> = scan.series.iter().map(|series| series.patient.as_str()).collect();
-    print(&Series {
+    print(serde_json::to_string(&Series {
         series: scan.series.len(),
         slices: scan.series.iter().map(|series| series.slices.len()).sum(),
         patients: patients.len(),
         other_files: scan.other_files,
-    });
+    }));
     Ok(())
 }
 
@@ -49,12 +49,13 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
     let model = model.map(|model| model.sha256().to_owned()).map_err(refusal);
     // Synthetic CT is not there yet.
     let input = if config.phantom.enabled { Ok(Found::default()) } else { input(config).map_err(refusal) };
-    print(&Inspection { model, input });
+    print(serde_json::to_string(&Inspection { model, input }));
     Ok(())
 }
 
-fn print(value: &impl serde::Serialize) {
-    println!("{}", serde_json::to_string(value).unwrap_or_default());
+fn print(json: serde_json::Result<String>) {
+    // Neither of the two has a key that JSON cannot hold.
+    println!("{}", json.unwrap_or_default());
 }
 
 fn refusal(error: Error) -> Refusal {
@@ -63,24 +64,18 @@ fn refusal(error: Error) -> Refusal {
 }
 
 fn input(mut config: Config) -> Result<Found, Error> {
-    let scratch = if Layout::new(&config).pseudonym_key().exists() { None } else { Some(aside(&mut config)) };
+    // To look is not to begin: a study that has no key yet makes it in a folder that goes again.
+    let scratch = std::env::temp_dir();
+    let scratch = tempfile::tempdir().map_err(|source| Error::Write { path: scratch, source })?;
+    if !Layout::new(&config).pseudonym_key().exists() {
+        if config.preprocess.manifest.is_none() {
+            config.preprocess.labels = Some(plan::labels_file(&config));
+            config.preprocess.input = Some(Layout::new(&config).preprocess_input(&config));
+        }
+        config.paths.data = scratch.path().to_owned();
+    }
     let mut naming = Naming::new(&config)?;
-    let found = find(&config, &mut naming).map_err(|error| naming.hide_in(error));
-    if let Some(folder) = scratch {
-        // Left behind it is an unused key in the folder for such things.
-        let _ = std::fs::remove_dir_all(folder);
-    }
-    found
-}
-
-/// Lets a study that has no key yet make it in a folder of its own, which is returned: to look is not to begin.
-fn aside(config: &mut Config) -> PathBuf {
-    if config.preprocess.manifest.is_none() {
-        config.preprocess.labels = Some(plan::labels_file(config));
-        config.preprocess.input = Some(Layout::new(config).preprocess_input(config));
-    }
-    config.paths.data = std::env::temp_dir().join(format!("chumoku-inspect-{}", std::process::id()));
-    config.paths.data.clone()
+    find(&config, &mut naming).map_err(|error| naming.hide_in(error))
 }
 
 fn find(config: &Config, naming: &mut Naming) -> Result<Found, Error> {
