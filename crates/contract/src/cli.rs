@@ -57,11 +57,9 @@ impl SetArgs {
         if !self.reversed {
             return Ok(config);
         }
-        config.reversed().ok_or_else(|| ConfigError::Value {
-            origin: plan::REVERSED.to_owned(),
-            key: "phantom.reversed".to_owned(),
-            message: "the study has one set of CT; set phantom.enabled and phantom.reversed to true for a second"
-                .to_owned(),
+        config.reversed().ok_or_else(|| {
+            let message = "phantom.reversed: the study has one set of CT; set phantom.enabled and phantom.reversed to true for a second";
+            ConfigError::one(plan::REVERSED, message)
         })
     }
 }

@@ -144,7 +144,11 @@ impl Layout {
     /// The input of preprocess: what the study names, or the study's own raw folder.
     pub fn preprocess_input(&self, config: &Config) -> PathBuf {
         match (&config.preprocess.manifest, &config.preprocess.input) {
-            (Some(manifest), _) => manifest.parent().unwrap_or(Path::new(".")).to_owned(),
+            // A bare name has the empty path as parent, which is no folder to look in.
+            (Some(manifest), _) => match manifest.parent() {
+                Some(folder) if folder != Path::new("") => folder.to_owned(),
+                _ => PathBuf::from("."),
+            },
             (None, Some(input)) => input.clone(),
             (None, None) => self.raw(),
         }

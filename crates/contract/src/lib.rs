@@ -11,6 +11,7 @@ pub mod equipment;
 pub mod exit;
 pub mod hash;
 pub mod id;
+pub mod inspection;
 pub mod interrupt;
 pub mod layout;
 pub mod plan;

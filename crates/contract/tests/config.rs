@@ -53,24 +53,32 @@ fn a_studys_methods_replace_the_defaults_and_set_adds_to_them() {
 #[test]
 fn an_unknown_key_names_file_key_and_the_nearest_one() {
     let text = message("study: s\ntrain: {momentun: 0.5}", &[]);
-    assert!(text.contains("study.yaml: unknown key \"train.momentun\"; did you mean \"momentum\"?"), "{text}");
+    assert!(text.ends_with("study.yaml:2:9: unknown key train.momentun: did you mean train.momentum?"), "{text}");
     let text = message("study: s", &["dataset.fold=4"]);
-    assert!(text.starts_with("--set dataset.fold=4: unknown key \"dataset.fold\"; did you mean \"folds\"?"), "{text}");
+    assert_eq!(text, "--set dataset.fold=4: unknown key dataset.fold: did you mean dataset.folds?");
     let text = message("study: s\ntrain: {methods: {a: {los: gamma}}}", &[]);
-    assert!(text.contains("\"train.methods.a.los\"; did you mean \"loss\"?"), "{text}");
+    assert!(text.contains("yaml:2:23: unknown key train.methods.a.los: did you mean train.methods.a.loss?"), "{text}");
+    let text = message("study: s\nepochs: 5", &[]);
+    assert!(text.ends_with("yaml:2:1: unknown key epochs: did you mean train.epochs?"), "{text}");
 }
 
 #[test]
 fn a_missing_study_a_wrong_type_and_a_wrong_range_say_expected_and_got() {
     assert!(message("train: {epochs: 3}", &[]).contains("study: is required"));
-    assert!(message("study: s\ntrain: {epochs: many}", &[]).contains("train.epochs: invalid type: string \"many\""));
-    assert!(message("study: s\ndataset: {folds: 1}", &[]).contains("dataset.folds: expected at least 2, got 1"));
-    assert!(message("study: s", &["preprocess.size=32"]).contains("expected 64 to 2048 pixels, got 32"));
-    assert!(message("study: [1", &[]).contains("is not valid YAML"));
+    assert!(
+        message("study: s\ntrain: {epochs: many}", &[])
+            .contains("expected a whole number from 1 to 100000, got \"many\"")
+    );
+    assert!(
+        message("study: s\ndataset: {folds: 1}", &[])
+            .contains("study.yaml:2:18: dataset.folds: expected a whole number of at least 2, got 1")
+    );
+    assert!(message("study: s", &["preprocess.size=32"]).contains("expected a whole number from 64 to 2048, got 32"));
+    assert!(message("study: [1", &[]).contains("study.yaml:1:8: not valid YAML: unclosed bracket"));
     assert!(message("study: s", &["train.epochs"]).contains("expected key=value"));
-    assert!(message("study: s", &["train.methods.proposed.methods={}"]).contains("set train.methods instead"));
+    assert!(message("study: s", &["train.methods.proposed.methods={}"]).contains("did you mean train.methods?"));
     assert!(message("study: s", &["train.methods.proposed.seeds=[1, 1]"]).contains("none twice"));
-    assert!(message("study: s", &["train.seeds=[]"]).contains("at least one seed"));
+    assert!(message("study: s", &["train.seeds=[]"]).contains("a list of at least 1, none twice, got []"));
 }
 
 #[test]
@@ -78,7 +86,9 @@ fn every_shipped_study_is_valid() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines");
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.file_name().unwrap() != "defaults.yaml" {
+        let is_study =
+            path.extension().is_some_and(|kind| kind == "yaml") && path.file_name().unwrap() != "defaults.yaml";
+        if is_study {
             Config::load(&path, &[]).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
     }

@@ -233,7 +233,7 @@ fn bad_files_are_refused() {
     study.fails(&[], 4, &["slices.parquet is not a readable Parquet file"]);
     std::fs::remove_file(&slices).unwrap();
     study.fails(&[], 4, &["slices.parquet", "run the stages before this one"]);
-    study.fails(&["dataset.fold=3"], 3, &["did you mean \"folds\"?"]);
+    study.fails(&["dataset.fold=3"], 3, &["did you mean dataset.folds?"]);
 }
 
 /// The public COVID-CT set by its table alone: 1 to 16 slices a patient.

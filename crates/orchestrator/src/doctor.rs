@@ -16,7 +16,7 @@ use crate::error::Error;
 const ENOUGH_DISK_GIB: f64 = 5.0;
 /// Below this, training ResNet18 at batch 16 may not fit.
 const ENOUGH_MEMORY_GIB: f64 = 4.0;
-const GIB: f64 = (1_u64 << 30) as f64;
+pub(crate) const GIB: f64 = (1_u64 << 30) as f64;
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +100,7 @@ fn instructions(text: &str) -> String {
     }
 }
 
-fn memory() -> Result<String, String> {
+pub(crate) fn memory() -> Result<String, String> {
     let text = std::fs::read_to_string("/proc/meminfo").map_err(|error| format!("/proc/meminfo: {error}"))?;
     let gib = |key| meminfo(&text, key).map(|kib| kib * 1024.0 / GIB).ok_or(format!("/proc/meminfo has no {key}"));
     let (total, free) = (gib("MemTotal")?, gib("MemAvailable")?);
@@ -119,16 +119,22 @@ fn meminfo(text: &str, key: &str) -> Option<f64> {
 }
 
 fn disk(data: &Path) -> Result<String, String> {
-    let folder = data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    let output = Command::new("df").arg("-Pk").arg(folder).output().map_err(|error| format!("df: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let free = available(&text).ok_or_else(|| format!("df says nothing about {}", folder.display()))? * 1024.0 / GIB;
+    let free = free(data)?;
     let found = format!("{free:.1} GiB free for {}", data.display());
     if free >= ENOUGH_DISK_GIB {
         Ok(found)
     } else {
         Err(format!("{found}; a study wants about {ENOUGH_DISK_GIB} GiB: make room or set paths.data"))
     }
+}
+
+/// Room where `data` is or will be, GiB.
+pub(crate) fn free(data: &Path) -> Result<f64, String> {
+    let folder = data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    let output = Command::new("df").arg("-Pk").arg(folder).output().map_err(|error| format!("df: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let free = available(&text).ok_or_else(|| format!("df says nothing about {}", folder.display()))?;
+    Ok(free * 1024.0 / GIB)
 }
 
 /// Free KiB in the output of `df -Pk` for one folder. POSIX fixes the columns.
@@ -144,7 +150,7 @@ fn program(folder: &Path, stage: Stage) -> Result<String, String> {
 }
 
 /// What a stage's program answers.
-fn ask(folder: &Path, stage: Stage, arguments: &[&OsStr]) -> Result<String, String> {
+pub(crate) fn ask(folder: &Path, stage: Stage, arguments: &[&OsStr]) -> Result<String, String> {
     let program = stage.program();
     let output = Command::new(folder.join(&program)).args(arguments).output();
     let output = output.map_err(|error| format!("{program} does not start: {error}; run `cargo build --release`"))?;
@@ -163,13 +169,13 @@ fn said(program: &str, output: &Output) -> Result<String, String> {
     })
 }
 
-fn equipment(answer: &str) -> Result<Equipment, String> {
+pub(crate) fn equipment(answer: &str) -> Result<Equipment, String> {
     let program = Stage::Train.program();
     serde_json::from_str(answer)
         .map_err(|error| format!("{program} says {answer:?} ({error}); run `cargo build --release`"))
 }
 
-fn libtorch(found: &Equipment) -> Result<String, String> {
+pub(crate) fn libtorch(found: &Equipment) -> Result<String, String> {
     let Equipment { folder, expected, threads, .. } = found;
     let version = found.version.as_deref();
     let text = format!("{} in {}", version.unwrap_or("of unknown version"), folder.display());

@@ -91,6 +91,17 @@ pub enum Error {
     /// Ctrl-C or SIGTERM during `chumoku predict`.
     #[error("stopped; nothing was written")]
     Stopped,
+    /// `chumoku check` found what would keep the study from finishing.
+    #[error("{count} of the checks above {}", if *count == 1 { "is an error" } else { "are errors" })]
+    Check {
+        /// How many.
+        count: usize,
+        /// The exit code of the first kind.
+        exit: Exit,
+    },
+    /// `chumoku init` cannot make a study of what it was given.
+    #[error("{0}")]
+    Init(String),
     /// `chumoku doctor` found something missing.
     #[error("{problems} of the checks above need attention")]
     Doctor {
@@ -104,7 +115,8 @@ impl Coded for Error {
         match self {
             Self::Config(error) => error.exit(),
             Self::Task(error) => error.exit(),
-            Self::Splits(_) | Self::Input { .. } => Exit::Input,
+            Self::Check { exit, .. } => *exit,
+            Self::Splits(_) | Self::Input { .. } | Self::Init(_) => Exit::Input,
             Self::MissingProgram { .. } | Self::Doctor { .. } | Self::Untrained { .. } | Self::Classes { .. } => {
                 Exit::Missing
             }

@@ -50,16 +50,21 @@ impl Graph {
     /// # Errors
     /// One does not.
     pub fn check_inputs(&self) -> Result<(), TaskError> {
+        self.lost().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// The inputs that no task makes and that do not exist, each with its advice.
+    pub fn lost(&self) -> Vec<TaskError> {
+        let mut errors = Vec::new();
         for (at, task) in self.tasks.iter().enumerate() {
             let made = |path: &Path| self.needs[at].iter().any(|other| path.starts_with(&self.tasks[*other].output));
-            let lost = task.inputs.iter().filter(|(_, path)| !made(path) && !path.exists());
-            let only_lost = Task { inputs: lost.cloned().collect(), ..task.clone() };
-            if !only_lost.inputs.is_empty() {
-                // With nothing but lost inputs this hashes no file and ends with the error and its advice.
-                receipt::decide(&only_lost, "", &mut hash::Cache::default())?;
+            for input in task.inputs.iter().filter(|(_, path)| !made(path) && !path.exists()) {
+                // With nothing but a lost input this hashes no file and ends with the error and its advice.
+                let only_lost = Task { inputs: vec![input.clone()], ..task.clone() };
+                errors.extend(receipt::decide(&only_lost, "", &mut hash::Cache::default()).err());
             }
         }
-        Ok(())
+        errors
     }
 }
 

@@ -5,11 +5,13 @@
 //! It knows no stage from inside: a program, its exit code and its receipt are all there is. [`predict`] takes a trained study to a new CT by
 //! the same programs.
 
+pub mod check;
 pub mod display;
 pub mod doctor;
 pub mod ending;
 pub mod error;
 pub mod graph;
+pub mod init;
 pub mod lock;
 pub mod predict;
 pub mod programs;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use orchestrator::check::{self, CheckArgs};
+use orchestrator::init::{self, InitArgs};
 use orchestrator::predict::{self, PredictArgs};
 use orchestrator::{Error, RunArgs};
 
@@ -17,6 +19,12 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make a study's YAML from a folder of CT or a manifest, asking what cannot be seen
+    Init(InitArgs),
+    /// Check a study before any work: settings, inputs, model, room and device
+    Check(CheckArgs),
+    /// Print the JSON Schema of a study's YAML
+    Schema,
     /// Run a study: what is unchanged is skipped, the rest says why it runs
     Run(RunArgs),
     /// Say what a trained study makes of one CT: a patient's probability of each class, and where the networks looked
@@ -36,6 +44,12 @@ fn dispatch(command: &Command) -> Result<(), Error> {
     let own = std::env::current_exe().map_err(|source| Error::Io { path: PathBuf::from("chumoku"), source })?;
     let folder = own.parent().unwrap_or(&own).to_owned();
     match command {
+        Command::Init(args) => init::run(args, &folder),
+        Command::Check(args) => check::run(args, &folder),
+        Command::Schema => {
+            print!("{}", contract::config::schema::text());
+            Ok(())
+        }
         Command::Run(args) => orchestrator::run(args, &folder),
         Command::Predict(args) => predict::run(args, &folder),
         Command::Doctor => orchestrator::doctor::run(&folder),

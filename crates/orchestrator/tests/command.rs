@@ -177,7 +177,7 @@ fn wrong_words_have_their_codes() {
     let study = Study::new();
     for (arguments, code, part) in [
         (&["run", "none.yaml"][..], 3, "none.yaml"),
-        (&["run", "study.yaml", "--set", "train.epoch=3"], 3, "did you mean \"epochs\"?"),
+        (&["run", "study.yaml", "--set", "train.epoch=3"], 3, "did you mean train.epochs?"),
         (&["run", "study.yaml", "--set", "preprocess.model=none.pt"], 6, "none.pt"),
         (&["run", "study.yaml", "--set", "preprocess.input=none"], 4, "set preprocess.input"),
         (&["run", "study.yaml", "--set", "dataset.splits=none.json"], 4, "none.json"),

@@ -16,6 +16,7 @@ pub mod geometry;
 pub mod hounsfield;
 pub mod images;
 pub mod inputs;
+pub mod inspect;
 pub mod labels;
 pub mod lesions;
 pub mod lungs;

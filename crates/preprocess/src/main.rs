@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use contract::cli::{SetArgs, StageArgs};
 use preprocess::doctor::DoctorArgs;
+use preprocess::inspect::LookArgs;
 use preprocess::prepare::CtArgs;
 use preprocess::segment::SegmentArgs;
 use preprocess::unet_training::TrainUnetArgs;
 use preprocess::whois::WhoisArgs;
-use preprocess::{Error, doctor, paint, prepare, segment, unet_training, whois};
+use preprocess::{Error, doctor, inspect, paint, prepare, segment, unet_training, whois};
 
 /// CT to Hounsfield units to lung masks to windowed slices.
 #[derive(Debug, Parser)]
@@ -38,6 +39,12 @@ enum Command {
     /// Load the lung model and print its SHA-256, for `chumoku doctor`
     #[command(hide = true)]
     Doctor(DoctorArgs),
+    /// Print what a study would find in its input, for `chumoku check`
+    #[command(hide = true)]
+    Inspect(StageArgs),
+    /// Print what a folder of DICOM files holds, for `chumoku init`
+    #[command(hide = true)]
+    Look(LookArgs),
 }
 
 fn run(arguments: Arguments) -> Result<(), Error> {
@@ -48,6 +55,8 @@ fn run(arguments: Arguments) -> Result<(), Error> {
         (Some(Command::TrainUnet(args)), _) => Ok(unet_training::run(&args)?),
         (Some(Command::Whois(args)), _) => whois::run(&args),
         (Some(Command::Doctor(args)), _) => doctor::run(&args),
+        (Some(Command::Inspect(args)), _) => inspect::run(&args),
+        (Some(Command::Look(args)), _) => inspect::look(&args),
         (None, Some(args)) => preprocess::run(&args, arguments.set),
         (None, None) => Err(Error::Usage(format!(
             "give --config STUDY.yaml or a command\n\n{}",

@@ -133,7 +133,7 @@ fn predict_repeats_the_runs_own_predictions() {
 #[test]
 fn bad_input_ends_with_its_exit_code_and_says_where() {
     let cases: [(&str, &[&str], i32, &str); 6] = [
-        ("epochs: 1", &["--set", "train.epoch=3"], 3, "unknown key \"train.epoch\"; did you mean \"epochs\"?"),
+        ("epochs: 1", &["--set", "train.epoch=3"], 3, "unknown key train.epoch: did you mean train.epochs?"),
         ("epochs: 1, lr: 1.0e30", &[], 3, "train.lr: expected a number from"),
         ("epochs: 1", &["--set", "train.device=cuda"], 6, "set train.device=cpu"),
         ("epochs: 1", &["--set", "train.init=/nowhere.safetensors"], 6, "/nowhere.safetensors"),

@@ -1,67 +1,28 @@
-//! The configuration of a study: `pipelines/defaults.yaml` <- the study's YAML <- `--set key=value`.
+//! The configuration of a study: `pipelines/defaults.yaml` <- what the study's YAML extends <- the YAML <- `--set key=value`.
 //!
-//! Raw values come first (`load`), checked ones second (`check`); past [`Config::load`] no code checks again.
-//! Every key's meaning, unit and source is in `pipelines/defaults.yaml`, which is compiled in.
+//! Raw values come first (`load`, with the `places` they stand at), checked ones second (`judge` against the [`schema`], `check` between
+//! keys); past [`Config::load`] no code checks again. Every key's meaning, unit and source is in `pipelines/defaults.yaml`, which is compiled
+//! in, and its type and range on its field here; the schema has both.
 
 mod check;
+mod expand;
+mod fault;
+mod judge;
 mod load;
+mod places;
+pub mod schema;
+mod values;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use fault::{ConfigError, Fault, Source};
 pub use load::DEFAULTS;
-
-use crate::exit::{Coded, Exit};
-
-/// What is wrong with a configuration. Every variant ends with exit code 3, but a file that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the study {path}: {source}")]
-    Read {
-        /// The study's file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Not YAML.
-    #[error("{origin} is not valid YAML: {message}")]
-    Syntax {
-        /// File or `--set`.
-        origin: String,
-        /// The parser's words, with line and column.
-        message: String,
-    },
-    /// A key that no default knows.
-    #[error("{origin}: unknown key \"{key}\"{hint}; every key is described in pipelines/defaults.yaml")]
-    UnknownKey {
-        /// File or `--set`.
-        origin: String,
-        /// Dotted path of the key.
-        key: String,
-        /// `; did you mean "..."?` or nothing.
-        hint: String,
-    },
-    /// A value of the wrong type or out of range.
-    #[error("{origin}: {key}: {message}")]
-    Value {
-        /// File, `--set` or the defaults: where the value came from.
-        origin: String,
-        /// Dotted path of the key.
-        key: String,
-        /// Expected and got.
-        message: String,
-    },
-}
-
-impl Coded for ConfigError {
-    fn exit(&self) -> Exit {
-        Exit::Config
-    }
-}
+pub use places::Place;
+pub use values::{flatten, from_yaml, to_yaml};
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -102,17 +63,19 @@ pub struct Method {
 }
 
 /// Top folders.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Paths {
     /// Folder of the studies' intermediate files.
+    #[schemars(schema_with = "schema::path")]
     pub data: PathBuf,
     /// Folder of the reports.
+    #[schemars(schema_with = "schema::path")]
     pub reports: PathBuf,
 }
 
 /// Settings of the synthetic CT.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Phantom {
     /// Whether the study makes its own CT.
@@ -120,62 +83,81 @@ pub struct Phantom {
     /// Seed.
     pub seed: u64,
     /// Patients of each class.
+    #[schemars(range(min = 1))]
     pub patients_per_class: u32,
     /// Slices of a series.
+    #[schemars(range(min = 1))]
     pub slices: u32,
     /// Pixels a side.
+    #[schemars(range(min = 64, max = 2048))]
     pub size: u32,
     /// 0 easy to 1 impossible.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub difficulty: f64,
     /// Noise in soft tissue, HU.
+    #[schemars(range(min = 0.0, max = 500.0))]
     pub noise_hu: f64,
     /// Where the patients come from.
+    #[schemars(length(min = 1))]
     pub sites: Vec<Site>,
     /// Whether every patient is made once more with the confounder reversed.
     pub reversed: bool,
 }
 
 /// A site of the phantom study.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Site {
     /// Name.
+    #[schemars(regex(pattern = schema::NAME))]
     pub name: String,
     /// Share of the patients, relative to the other sites.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub weight: f64,
     /// Correlation of the confounder with the label, -1..1.
+    #[schemars(range(min = -1.0, max = 1.0))]
     pub correlation: f64,
 }
 
 /// Settings of preprocess.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
     /// DICOM folder.
+    #[schemars(schema_with = "schema::optional_path")]
     pub input: Option<PathBuf>,
     /// Labels by patient.
+    #[schemars(schema_with = "schema::optional_path")]
     pub labels: Option<PathBuf>,
     /// Manifest of image files.
+    #[schemars(schema_with = "schema::optional_path")]
     pub manifest: Option<PathBuf>,
     /// Lesion masks by source.
+    #[schemars(schema_with = "schema::optional_path")]
     pub lesions: Option<PathBuf>,
     /// Centre of the window, HU.
+    #[schemars(range(min = -5000.0, max = 5000.0))]
     pub window_center_hu: f64,
     /// Width of the window, HU.
+    #[schemars(range(min = 1.0, max = 10000.0))]
     pub window_width_hu: f64,
     /// HU of black in an image file.
     pub image_low_hu: f64,
     /// HU of white in an image file.
     pub image_high_hu: f64,
     /// Side of the slices written, pixels.
+    #[schemars(range(min = 64, max = 2048))]
     pub size: u32,
     /// Lung U-Net.
+    #[schemars(schema_with = "schema::path")]
     pub model: PathBuf,
     /// Its SHA-256, for any model but the shipped one.
     pub model_sha256: Option<String>,
     /// Slices of one forward pass.
+    #[schemars(range(min = 1))]
     pub batch_size: u32,
     /// Least share of lung pixels.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub min_lung_fraction: f64,
     /// Which of several series in one study of a patient count.
     pub series: SeriesChoice,
@@ -200,7 +182,7 @@ impl Preprocess {
 }
 
 /// Which of several series in one study of a patient count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SeriesChoice {
     /// The one with the most slices.
@@ -210,7 +192,7 @@ pub enum SeriesChoice {
 }
 
 /// How patient ids are treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pseudonyms {
     /// Keyed hash.
@@ -220,14 +202,16 @@ pub enum Pseudonyms {
 }
 
 /// Settings of dataset.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
     /// K.
+    #[schemars(range(min = 2))]
     pub folds: u32,
     /// Seed of the draw.
     pub seed: u64,
     /// Splits to use instead.
+    #[schemars(schema_with = "schema::optional_path")]
     pub splits: Option<PathBuf>,
     /// Column of the manifest to use instead.
     pub split_column: Option<String>,
@@ -236,7 +220,7 @@ pub struct Dataset {
 }
 
 /// What becomes of the `val` rows of a split column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitVal {
     /// They train.
@@ -246,7 +230,7 @@ pub enum SplitVal {
 }
 
 /// The presets of the loss (PAPER, "Losses").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
     /// Conventional, equation (3).
@@ -266,7 +250,7 @@ pub enum Loss {
 }
 
 /// The course of alpha over the epochs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     /// Equation (5).
@@ -280,7 +264,7 @@ pub enum Schedule {
 }
 
 /// Distance between mask and attention map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MapLoss {
     /// Mean squared error.
@@ -294,7 +278,7 @@ pub enum MapLoss {
 }
 
 /// Optimiser.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Optimizer {
     /// Stochastic gradient descent with momentum.
@@ -304,7 +288,7 @@ pub enum Optimizer {
 }
 
 /// Learning rate over the epochs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LrSchedule {
     /// Always `lr`.
@@ -316,7 +300,7 @@ pub enum LrSchedule {
 }
 
 /// Class weights of the cross-entropies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClassWeights {
     /// All 1.
@@ -326,7 +310,7 @@ pub enum ClassWeights {
 }
 
 /// Number format of the convolutions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// 32-bit floats throughout.
@@ -336,46 +320,71 @@ pub enum Precision {
 }
 
 /// Settings of one method's training.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "each key is documented in pipelines/defaults.yaml")]
 pub struct Train {
     pub loss: Loss,
+    #[schemars(range(min = 0.0))]
     pub gamma: f64,
     pub schedule: Schedule,
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub alpha_early: f64,
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub alpha_late: f64,
+    #[schemars(range(max = 1))]
     pub index_base: u32,
     pub normalize_weights: bool,
     pub map_loss: MapLoss,
+    #[schemars(range(min = 1, max = 100000))]
     pub epochs: u32,
+    #[schemars(range(min = 1, max = 65536))]
     pub batch_size: u32,
+    #[schemars(extend("enum" = [1, 3]))]
     pub channels: u32,
     pub mean: f64,
+    #[schemars(range(min = 1e-6, max = 1e6))]
     pub std: f64,
     pub optimizer: Optimizer,
+    #[schemars(range(min = 1e-12, max = 1e3))]
     pub lr: f64,
+    #[schemars(range(min = 0.0, max = 0.9999))]
     pub momentum: f64,
     pub nesterov: bool,
+    #[schemars(range(min = 0.0, max = 0.9999))]
     pub beta1: f64,
+    #[schemars(range(min = 0.0, max = 0.999_999))]
     pub beta2: f64,
+    #[schemars(range(min = 1e-16, max = 1.0))]
     pub eps: f64,
+    #[schemars(range(min = 0.0, max = 10.0))]
     pub weight_decay: f64,
     pub lr_schedule: LrSchedule,
     pub warmup_epochs: u32,
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub flip: f64,
+    #[schemars(range(min = 0.0, max = 180.0))]
     pub rotate_deg: f64,
+    #[schemars(range(min = 0.0, max = 0.9))]
     pub scale: f64,
+    #[schemars(range(min = 0.0, max = 0.9))]
     pub shift: f64,
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub brightness: f64,
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub contrast: f64,
     pub class_weights: ClassWeights,
+    #[schemars(schema_with = "schema::optional_path")]
     pub init: Option<PathBuf>,
+    #[schemars(regex(pattern = schema::DEVICE))]
     pub device: String,
     pub threads: u32,
     pub precision: Precision,
+    #[schemars(range(min = 1, max = 100000))]
     pub checkpoint_epochs: u32,
+    #[schemars(range(min = 0.0, max = 1e9))]
     pub checkpoint_seconds: f64,
+    #[schemars(range(max = 1_000_000_000))]
     pub curve_slices: u32,
 }
 
@@ -392,7 +401,7 @@ pub enum PatientRule {
 }
 
 /// Settings of report.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// Method compared against.
@@ -404,8 +413,10 @@ pub struct Report {
     /// How the slices of a patient become one decision.
     pub patient_rule: PatientRule,
     /// Level of the intervals.
+    #[schemars(range(min = 0.5, max = 0.999))]
     pub confidence: f64,
     /// Resamples.
+    #[schemars(range(min = 100))]
     pub bootstrap: u32,
     /// Seed of the resamples.
     pub seed: u64,
@@ -447,34 +458,4 @@ impl Config {
         }
         section
     }
-}
-
-/// Values as YAML, keys in order; what `config.yaml` holds.
-pub fn to_yaml(values: &Value) -> String {
-    serde_yaml::to_string(values).unwrap_or_else(|error| format!("# cannot be written as YAML: {error}\n"))
-}
-
-/// Flattens nested maps to dotted keys with JSON values, for showing what differs.
-pub fn flatten(values: &Value) -> BTreeMap<String, String> {
-    fn visit(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
-        match value {
-            Value::Object(map) if !map.is_empty() => {
-                for (key, inner) in map {
-                    let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                    visit(&path, inner, out);
-                }
-            }
-            other => {
-                out.insert(prefix.to_owned(), other.to_string());
-            }
-        }
-    }
-    let mut out = BTreeMap::new();
-    visit("", values, &mut out);
-    out
-}
-
-/// YAML as values; null where it cannot be parsed.
-pub fn from_yaml(text: &str) -> Value {
-    serde_yaml::from_str(text).unwrap_or(Value::Null)
 }

@@ -1,0 +1,248 @@
+//! A CSV with patients and labels: which column is which, what classes there are, and the table as Chumoku reads it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use contract::config::schema;
+use contract::schema::column;
+use serde_json::Value;
+
+use super::InitArgs;
+use super::ask::Asker;
+use super::seen::Seen;
+use crate::error::Error;
+
+/// A column with more values is no label.
+const MOST_CLASSES: usize = 12;
+
+/// Ends the names of the tables that are written here.
+pub(super) const CONVERTED: &str = "chumoku.csv";
+
+/// A CSV in memory.
+pub(super) struct Table {
+    path: PathBuf,
+    header: Vec<String>,
+    rows: Vec<csv::StringRecord>,
+}
+
+impl Table {
+    /// Reads a CSV with a header and at least one row.
+    ///
+    /// # Errors
+    /// It cannot be read or has no rows.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read(path).map_err(|source| Error::Input { path: path.to_owned(), source })?;
+        // Spreadsheets like to put a byte order mark in front.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
+        let failed =
+            |error: csv::Error| Error::Init(format!("{} is not a CSV table in UTF-8: {error}", path.display()));
+        let header = reader.headers().map_err(failed)?.iter().map(str::to_owned).collect();
+        let rows: Vec<_> = reader.records().collect::<Result<_, _>>().map_err(failed)?;
+        if rows.is_empty() {
+            return Err(Error::Init(format!(
+                "{}: expected a row for each item below the header, found none",
+                path.display()
+            )));
+        }
+        Ok(Self { path: path.to_owned(), header, rows })
+    }
+
+    /// The values of a column.
+    pub fn values(&self, at: usize) -> Vec<&str> {
+        self.rows.iter().map(|row| row.get(at).unwrap_or_default()).collect()
+    }
+
+    /// The folder that paths are relative to.
+    pub fn folder(&self) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).to_owned()
+    }
+
+    /// The CSV's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The column whose values are files beside the table: `path`, or the first of which most are.
+    pub fn file_column(&self) -> Option<usize> {
+        let folder = self.folder();
+        let are_files = |at: &usize| {
+            let values = self.values(*at);
+            let found = values.iter().filter(|value| !value.is_empty() && folder.join(value).is_file()).count();
+            found * 2 > values.len()
+        };
+        self.header.iter().position(|name| name == column::PATH).or_else(|| (0..self.header.len()).find(are_files))
+    }
+
+    /// What the table is, in words.
+    pub fn words(&self) -> String {
+        format!("{}: {} rows, columns {}", self.path.display(), self.rows.len(), self.header.join(", "))
+    }
+
+    /// Different values of a column, numbers by size.
+    fn distinct(&self, at: usize) -> Vec<String> {
+        let mut values: Vec<String> =
+            self.values(at).into_iter().map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect();
+        values.sort_by_key(|value| (value.parse::<i64>().unwrap_or(i64::MAX), value.clone()));
+        values
+    }
+
+    /// The column of that meaning: as the flag says, as it is called, as it looks, or as the answer says.
+    fn column(
+        &self,
+        name: &str,
+        flag: &str,
+        given: Option<&str>,
+        asker: &Asker,
+        looks: &dyn Fn(usize) -> bool,
+    ) -> Result<usize, Error> {
+        let called = self.header.iter().find(|known| *known == name);
+        let mut alike = (0..self.header.len()).filter(|at| looks(*at));
+        // One that looks so is a good guess, one of several is none.
+        let guess = called.or_else(|| alike.next().filter(|_| alike.next().is_none()).map(|at| &self.header[at]));
+        let given = given.or(called.map(String::as_str));
+        asker.choose(&format!("column of {name}"), given, guess.map(String::as_str), &self.header, flag)
+    }
+}
+
+/// Patients and labels, understood.
+pub(super) struct Labelled {
+    /// Class names by index.
+    pub classes: Vec<String>,
+    /// Patients of each class.
+    pub patients: Vec<usize>,
+    /// Values of the label column, in the order of the classes.
+    values: Vec<String>,
+    /// Columns: file (of a manifest), patient, label.
+    columns: (Option<usize>, usize, usize),
+}
+
+impl Labelled {
+    /// Finds columns and classes; for synthetic CT those of the flags or the usual two.
+    ///
+    /// # Errors
+    /// A column or the classes cannot be told.
+    pub fn of(args: &InitArgs, seen: &Seen, asker: &Asker) -> Result<Self, Error> {
+        let Some(table) = seen.table() else {
+            let usual = || {
+                schema::default("classes")
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect()
+            };
+            let classes = args.classes.clone().unwrap_or_else(usual);
+            return Ok(Self { patients: Vec::new(), values: Vec::new(), columns: (None, 0, 0), classes });
+        };
+        let named = |at: usize, words: &[&str]| words.iter().any(|word| table.header[at].to_lowercase().contains(word));
+        let file = match seen {
+            Seen::Manifest { .. } => {
+                let given = args.path_column.as_deref();
+                Some(table.column(column::PATH, "--path-column", given, asker, &|at| table.file_column() == Some(at))?)
+            }
+            _ => None,
+        };
+        let looks = |at: usize| named(at, &["patient", "subject", "case"]);
+        let patient =
+            table.column(column::PATIENT_ID, "--patient-column", args.patient_column.as_deref(), asker, &looks)?;
+        let few = |at: usize| (2..=MOST_CLASSES).contains(&table.distinct(at).len());
+        let looks = |at: usize| {
+            at != patient && Some(at) != file && few(at) && (named(at, &["label", "class", "diagnos", "target"]))
+        };
+        let label = table.column(column::LABEL, "--label-column", args.label_column.as_deref(), asker, &looks)?;
+        let values = table.distinct(label);
+        if !(2..=MOST_CLASSES).contains(&values.len()) {
+            let text = format!(
+                "column \"{}\" of {} has {} different values, expected 2 to {MOST_CLASSES} classes; give --label-column",
+                table.header[label],
+                table.path.display(),
+                values.len()
+            );
+            return Err(Error::Init(text));
+        }
+        let classes = classes(args, &values, asker)?;
+        let patients = patients(table, &values, patient, label);
+        Ok(Self { classes, patients, values, columns: (file, patient, label) })
+    }
+
+    /// Whether preprocess reads the table as it is: its columns and labels are those of the contract.
+    fn is_plain(&self, table: &Table) -> bool {
+        let (file, patient, label) = self.columns;
+        let called = |at: usize, name: &str| table.header[at] == name;
+        let index = |at: usize, value: &String| *value == at.to_string();
+        // A number is an index, whatever the classes are called.
+        let own = |at: usize, value: &String| *value == self.classes[at] && value.parse::<usize>().is_err();
+        called(patient, column::PATIENT_ID)
+            && called(label, column::LABEL)
+            && file.is_none_or(|file| called(file, column::PATH))
+            && self.values.iter().enumerate().all(|(at, value)| index(at, value) || own(at, value))
+    }
+
+    /// Where the table as preprocess reads it belongs, unless it is so already: a manifest beside the table, whose folder its paths are
+    /// relative to and whose files a run watches; labels beside the study.
+    ///
+    /// # Errors
+    /// The file exists.
+    pub fn place(&self, seen: &Seen, out: &Path, force: bool) -> Result<Option<PathBuf>, Error> {
+        let Some(table) = seen.table().filter(|table| !self.is_plain(table)) else { return Ok(None) };
+        let beside = if self.columns.0.is_some() { &table.path } else { out };
+        let to = beside.with_extension(CONVERTED);
+        if to.exists() && !force {
+            return Err(Error::Usage(format!("{} exists; give --force to write over it", to.display())));
+        }
+        Ok(Some(to))
+    }
+
+    /// Writes the table as preprocess reads it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, seen: &Seen, to: &Path) -> Result<(), Error> {
+        let Some(table) = seen.table() else { return Ok(()) };
+        let failed =
+            |error: csv::Error| Error::Io { path: to.to_owned(), source: std::io::Error::other(error.to_string()) };
+        let mut writer = csv::Writer::from_path(to).map_err(failed)?;
+        let (file, patient, label) = self.columns;
+        let header = [file.map(|_| column::PATH), Some(column::PATIENT_ID), Some(column::LABEL)];
+        writer.write_record(header.into_iter().flatten()).map_err(failed)?;
+        for row in &table.rows {
+            let field = |at: usize| row.get(at).unwrap_or_default();
+            let class = self.values.iter().position(|value| *value == field(label)).unwrap_or_default().to_string();
+            let record = [file.map(field), Some(field(patient)), Some(class.as_str())];
+            writer.write_record(record.into_iter().flatten()).map_err(failed)?;
+        }
+        writer.flush().map_err(|source| Error::Io { path: to.to_owned(), source })
+    }
+}
+
+/// Names of the classes: the flag's, the labels' own, or asked where labels are numbers.
+fn classes(args: &InitArgs, values: &[String], asker: &Asker) -> Result<Vec<String>, Error> {
+    if let Some(given) = &args.classes {
+        if given.len() == values.len() {
+            return Ok(given.clone());
+        }
+        let text = format!(
+            "--classes: expected {} names, for the labels {}, got {}",
+            values.len(),
+            values.join(", "),
+            given.len()
+        );
+        return Err(Error::Usage(text));
+    }
+    let name = |value: &String| match value.parse::<i64>() {
+        Ok(_) => asker.ask(&format!("name of class {value}"), None, Some(&format!("class{value}")), "--classes"),
+        Err(_) => Ok(value.clone()),
+    };
+    values.iter().map(name).collect()
+}
+
+/// Patients by the index of their label's value.
+fn patients(table: &Table, values: &[String], patient: usize, label: usize) -> Vec<usize> {
+    let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (label, patient) in table.values(label).into_iter().zip(table.values(patient)) {
+        found.entry(label).or_default().insert(patient);
+    }
+    values.iter().map(|value| found.get(value.as_str()).map_or(0, BTreeSet::len)).collect()
+}

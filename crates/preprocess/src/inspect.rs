@@ -1,0 +1,95 @@
+//! `chumoku-preprocess inspect` and `look`: what is there, before any work. Asked by `chumoku check` and `chumoku init`; nothing is written.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use contract::cli::{self, StageArgs};
+use contract::config::Config;
+use contract::inspection::{Found, Inspection, Refusal, Series};
+use contract::layout::Layout;
+use contract::plan;
+
+use crate::error::Error;
+use crate::lesions::Lesions;
+use crate::model::{LungModel, Trust};
+use crate::privacy::Naming;
+use crate::{dicom, inputs};
+
+/// Arguments of `look`.
+#[derive(Debug, clap::Args)]
+pub struct LookArgs {
+    /// A folder with DICOM files
+    pub folder: PathBuf,
+}
+
+/// Prints what the folder holds, without names.
+///
+/// # Errors
+/// There is no CT, or a file is damaged.
+pub fn look(args: &LookArgs) -> Result<(), Error> {
+    let scan = dicom::scan(&args.folder)?;
+    let patients: BTreeSet<&str> = scan.series.iter().map(|series| series.patient.as_str()).collect();
+    print(serde_json::to_string(&Series {
+        series: scan.series.len(),
+        slices: scan.series.iter().map(|series| series.slices.len()).sum(),
+        patients: patients.len(),
+        other_files: scan.other_files,
+    }));
+    Ok(())
+}
+
+/// Prints what the stage would find, by the functions by which it finds it.
+///
+/// # Errors
+/// The configuration; what is wrong with input and model is part of what is printed.
+pub fn run(args: &StageArgs) -> Result<(), Error> {
+    let config = args.load()?;
+    let settings = &config.preprocess;
+    let model = LungModel::load(&settings.model, Trust::Study(settings.model_sha256.as_deref()));
+    let model = model.map(|model| model.sha256().to_owned()).map_err(refusal);
+    // Synthetic CT is not there yet.
+    let input = if config.phantom.enabled { Ok(Found::default()) } else { input(config).map_err(refusal) };
+    print(serde_json::to_string(&Inspection { model, input }));
+    Ok(())
+}
+
+fn print(json: serde_json::Result<String>) {
+    // Neither of the two has a key that JSON cannot hold.
+    println!("{}", json.unwrap_or_default());
+}
+
+fn refusal(error: Error) -> Refusal {
+    let message = cli::chain(&error);
+    Refusal::of(&error, message)
+}
+
+fn input(mut config: Config) -> Result<Found, Error> {
+    // To look is not to begin: a study that has no key yet makes it in a folder that goes again.
+    let scratch = std::env::temp_dir();
+    let scratch = tempfile::tempdir().map_err(|source| Error::Write { path: scratch, source })?;
+    if !Layout::new(&config).pseudonym_key().exists() {
+        if config.preprocess.manifest.is_none() {
+            config.preprocess.labels = Some(plan::labels_file(&config));
+            config.preprocess.input = Some(Layout::new(&config).preprocess_input(&config));
+        }
+        config.paths.data = scratch.path().to_owned();
+    }
+    let mut naming = Naming::new(&config)?;
+    find(&config, &mut naming).map_err(|error| naming.hide_in(error))
+}
+
+fn find(config: &Config, naming: &mut Naming) -> Result<Found, Error> {
+    let inputs = inputs::collect(config, naming)?;
+    Lesions::load(config, &inputs.series)?;
+    let mut found = Found { series: inputs.series.len(), notes: inputs.notes, ..Found::default() };
+    found.slices = inputs.series.iter().map(|series| series.slices.len()).sum();
+    let mut patients = vec![BTreeSet::new(); config.classes.len()];
+    for series in &inputs.series {
+        patients[series.label].insert(series.patient_id.as_str());
+    }
+    found.patients = patients.iter().map(BTreeSet::len).collect();
+    for file in &inputs.left_out {
+        *found.left_out.entry(file.reason.to_owned()).or_default() += 1;
+    }
+    Ok(found)
+}

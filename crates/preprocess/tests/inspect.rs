@@ -1,0 +1,68 @@
+//! `chumoku-preprocess inspect` and `look`, through the real program: what they say is what a run finds, and they write nothing.
+
+mod support;
+
+use contract::inspection::{Inspection, Series};
+use support::{Slice, Study, preprocess};
+
+fn ct(study: &Study) {
+    for (patient, uid) in [("A", "1.2.1"), ("B", "1.2.2"), ("C", "1.2.3")] {
+        for index in 0..2 {
+            let slice = Slice::new(patient, uid, index, f64::from(index) * 5.0);
+            slice.write(&study.path(&format!("ct/{patient}/{index}.dcm")));
+        }
+    }
+}
+
+fn inspect(study: &Study, more: &str) -> Inspection {
+    let (folder, model) = (study.folder.path().display(), &study.model);
+    let yaml = format!(
+        "study: t\nclasses: [common, covid]\npaths: {{data: {folder}/data}}\npreprocess:\n  input: {folder}/ct\n  model: {}\n  {more}\n",
+        model.path.display()
+    );
+    let yaml = study.text("study.yaml", &yaml).display().to_string();
+    let outcome = preprocess(["inspect", "--config", yaml.as_str()]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(!study.path("data").exists(), "to look is not to begin");
+    serde_json::from_str(&outcome.stdout).unwrap()
+}
+
+#[test]
+fn what_is_found_is_counted_by_class() {
+    let study = Study::new();
+    ct(&study);
+    study.text("ct/labels.csv", "patient_id,label\nA,0\nB,covid\nC,1\nD,0\n");
+    let sha = study.model.sha256.clone();
+    let found = inspect(&study, &format!("model_sha256: {sha}"));
+    assert_eq!(found.model, Ok(sha));
+    let input = found.input.unwrap();
+    assert_eq!((input.series, input.slices, input.patients), (3, 6, vec![1, 2]));
+    assert!(input.notes.contains(&"1 patients of the labels have no CT".to_owned()), "{:?}", input.notes);
+}
+
+#[test]
+fn what_is_wrong_has_its_code_and_no_raw_id() {
+    let study = Study::new();
+    ct(&study);
+    study.text("ct/labels.csv", "patient_id,label\nA,0\nB,1\n");
+    let found = inspect(&study, "threads: 1");
+    let model = found.model.unwrap_err();
+    assert_eq!(model.exit, 6);
+    assert!(model.message.contains("model_sha256"), "{}", model.message);
+    let input = found.input.unwrap_err();
+    assert_eq!(input.exit, 4);
+    assert!(input.message.contains("no label in"), "{}", input.message);
+    assert!(!input.message.contains("\"C\"") && !input.message.contains("patient C"), "{}", input.message);
+}
+
+#[test]
+fn a_folder_is_looked_at_without_names() {
+    let study = Study::new();
+    ct(&study);
+    study.text("ct/readme.txt", "no CT");
+    let folder = study.path("ct").display().to_string();
+    let outcome = preprocess(["look", folder.as_str()]);
+    let found: Series = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(found, Series { series: 3, slices: 6, patients: 3, other_files: 1 });
+    assert_eq!(preprocess(["look", "/no/such/folder"]).code, 4);
+}
