@@ -9,7 +9,7 @@ OVERRIDES := $(foreach pair,$(SET),--set $(pair))
 LOCKED := --locked
 
 .DEFAULT_GOAL := help
-.PHONY: all setup build phantom preprocess dataset train report smoke test interop bench reproduce clean help
+.PHONY: all setup build phantom preprocess dataset train report smoke test interop bench reproduce crash clean help
 
 all: build ## from CT files to reports/phantom, then both tables
 	@$(BIN)/chumoku run pipelines/phantom.yaml $(OVERRIDES)
@@ -60,6 +60,9 @@ bench: build .venv/lungmask ## times and memory: training and prediction beside 
 
 reproduce: build ## the smoke study in two fresh folders, every Parquet, safetensors and CSV compared
 	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml
+
+crash: build ## a tiny study killed 200 times at random moments: the same bytes in the end
+	@CHUMOKU_CRASHES=200 $(CARGO) test $(LOCKED) --release --workspace --test crash -- --nocapture
 
 clean: ## remove what was built and made, not libtorch
 	$(CARGO) clean
