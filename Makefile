@@ -33,12 +33,12 @@ phantom: build ## the synthetic CT of STUDY alone
 smoke: build ## the whole line on a tiny study, about a minute
 	@$(BIN)/chumoku run pipelines/smoke.yaml $(OVERRIDES)
 
-test: setup .venv/tensorboard ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
+test: setup .venv/tensorboard .venv/crate ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --release --workspace --no-deps --quiet
 	$(CARGO) build $(LOCKED) --release --workspace --bins
-	OMP_NUM_THREADS=2 CHUMOKU_TENSORBOARD_PYTHON=$(CURDIR)/.venv/tensorboard/bin/python \
+	OMP_NUM_THREADS=2 CHUMOKU_TENSORBOARD_PYTHON=$(CURDIR)/.venv/tensorboard/bin/python CHUMOKU_CRATE_PYTHON=$(CURDIR)/.venv/crate/bin/python \
 		$(CARGO) test $(LOCKED) --release --workspace
 	@$(MAKE) --no-print-directory reproduce
 
@@ -54,7 +54,7 @@ bench: build .venv/lungmask ## times and memory: training and prediction beside 
 	@.venv/lungmask/bin/python tools/bench_pytorch.py data/bench-pytorch
 	@.venv/lungmask/bin/python tools/bench_lungmask.py data/bench-lungmask
 
-# The Python that results are held against. lungmask: 3.2 GB, since torch from PyPI brings CUDA; tensorboard: 180 MB.
+# The Python that results are held against. lungmask: 3.2 GB, since torch from PyPI brings CUDA; tensorboard: 180 MB; crate: RO-Crate's validator, 90 MB.
 .venv/%: tools/%_requirements.txt
 	@python3 -m venv $@ && $@/bin/pip install --quiet -r $< && touch $@ || { rm -rf $@; exit 1; }
 
