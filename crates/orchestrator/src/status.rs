@@ -205,7 +205,7 @@ pub fn megabytes(bytes: u64) -> String {
 }
 
 /// Bytes of all files below `folder`; what vanishes meanwhile counts nothing.
-fn size(folder: &Path) -> u64 {
+pub fn size(folder: &Path) -> u64 {
     let files = hash::walk(folder).unwrap_or_default();
     files.iter().filter_map(|file| Some(std::fs::metadata(folder.join(file)).ok()?.len())).sum()
 }

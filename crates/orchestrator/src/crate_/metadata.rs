@@ -153,6 +153,14 @@ fn entry_of<'a>(path: &Path, entries: &'a [Entry]) -> Option<&'a Entry> {
     entries.iter().find(|entry| entry.source.as_deref() == Some(path))
 }
 
+/// Whether a task's receipt vouches for an entry, or the entry is the task's whole output.
+fn made_by(entry: &Entry, done: &Done) -> bool {
+    let Some(below) = entry.source.as_ref().and_then(|source| source.strip_prefix(&done.task.output).ok()) else {
+        return false;
+    };
+    below.as_os_str().is_empty() || done.receipt.outputs.contains_key(&*below.to_string_lossy())
+}
+
 /// What an input is called that is no file of the crate: its own name, never its path; a folder that the study made is called as there.
 fn outside_id(done: &Done, name: &str, path: &Path, layout: &Layout) -> String {
     match path.strip_prefix(&layout.data) {
@@ -179,13 +187,15 @@ fn action(done: &Done, layout: &Layout, entries: &[Entry]) -> Value {
     let object = |(name, path): &(String, std::path::PathBuf)| {
         id(&entry_of(path, entries).map_or_else(|| outside_id(done, name, path, layout), entry_id))
     };
-    let results = done.receipt.outputs.keys().filter_map(|file| entry_of(&done.task.output.join(file), entries));
-    let facts: Vec<String> = done.receipt.environment.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    let results = entries.iter().filter(|entry| made_by(entry, done));
+    let version = std::iter::once(format!("version {}", done.receipt.version));
+    let facts = done.receipt.environment.iter().map(|(key, value)| format!("{key} {value}"));
+    let facts: Vec<String> = version.chain(facts).collect();
     json!({
         "@id": action_id(done),
         "@type": "CreateAction",
         "name": done.task.id,
-        "description": format!("task {} of the study; {}", done.task.id, facts.join(", ")),
+        "description": format!("task {} of the study: {}", done.task.id, facts.join(", ")),
         "instrument": id(&program_id(done)),
         "object": done.task.inputs.iter().map(object).collect::<Vec<_>>(),
         "result": results.map(|entry| id(&entry_id(entry))).collect::<Vec<_>>(),

@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use contract::atomic::{self, FileWriter, Folder};
 use contract::config::{self, Config};
 use contract::layout::{CONFIG, Layout, RECEIPT};
-use contract::plan::{self, Task};
+use contract::plan::{self, Stage, Task};
 use contract::receipt::{self, Receipt};
 use contract::{hash, redact};
 
 use crate::error::Error;
 use crate::graph::Graph;
 use scrub::Scrubber;
-use select::{Fate, Part};
+use select::Fate;
 
 /// The file that makes a folder an RO-Crate.
 pub const METADATA: &str = "ro-crate-metadata.json";
@@ -204,21 +204,23 @@ impl Crate<'_> {
             config::to_yaml(&scrubbed).as_bytes(),
             note,
         )?);
+        if task.stage == Stage::Phantom {
+            entries.push(ct(task, receipt, layout));
+            return Ok(());
+        }
         for (file, hash) in &receipt.outputs {
             let source = task.output.join(file);
             let name = format!("{}/{file}", place(&task.output, layout));
-            let part = Part { stage: task.stage, file };
-            entries.push(self.file(&part, name, source, hash)?);
+            entries.push(self.file(select::fate(file, self.args), name, source, hash)?);
         }
         Ok(())
     }
 
     /// A file of an output, if it may be shared.
-    fn file(&self, part: &Part, name: String, source: PathBuf, hash: &str) -> Result<Entry, Error> {
+    fn file(&self, fate: Fate, name: String, source: PathBuf, hash: &str) -> Result<Entry, Error> {
         let failed = |error| Error::Io { path: source.clone(), source: error };
         let size = std::fs::metadata(&source).map_err(failed)?.len();
         let entry = Entry { name, source: Some(source.clone()), size, hash: hash.to_owned(), note: None, held: false };
-        let fate = part.fate(self.args);
         if let Fate::LeftOut(reason) = fate {
             return Ok(Entry { note: Some(reason.to_owned()), ..entry });
         }
@@ -255,6 +257,19 @@ impl Crate<'_> {
         atomic::write(&path, bytes).map_err(|error| Error::Io { path, source: error })?;
         let (name, size, hash) = (name.to_owned(), bytes.len() as u64, hash::bytes(bytes));
         Ok(Entry { name, source, size, hash, note, held: true })
+    }
+}
+
+/// Synthetic CT as one entry, which no crate holds.
+fn ct(task: &Task, receipt: &Receipt, layout: &Layout) -> Entry {
+    let files = receipt.outputs.iter().map(|(file, hash)| (Path::new(file), hash.as_str()));
+    Entry {
+        name: place(&task.output, layout),
+        source: Some(task.output.clone()),
+        size: crate::status::size(&task.output),
+        hash: hash::tree_of(files),
+        note: Some(select::CT.to_owned()),
+        held: false,
     }
 }
 

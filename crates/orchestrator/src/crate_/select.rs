@@ -3,31 +3,24 @@
 use std::path::Path;
 
 use contract::layout::{LESIONS, PREDICTIONS, PREDICTIONS_REVERSED, SHEETS, SLICES, TENSORBOARD, WEIGHTS};
-use contract::plan::Stage;
 
 use super::CrateArgs;
 use super::scrub::Scrubber;
 
 /// Kinds of files that hold numbers and words.
 const KNOWN: [&str; 8] = ["csv", "json", "md", "tex", "svg", "yaml", "txt", "parquet"];
+/// Kinds that are pictures, or hold them.
+const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "html"];
 /// How a picture begins that lies inside a text.
 const EMBEDDED: &[u8] = b"data:image";
 
-const CT: &str = "the CT itself; a study on synthetic CT makes it again from its settings";
+/// Why synthetic CT is not in a crate.
+pub const CT: &str = "synthetic CT, which the phantom stage makes again from the settings";
 const IMAGES: &str = "shows patients; --with-images";
 const WEIGHTS_OUT: &str = "large; --with-weights";
 const CLOCK: &str = "holds the clock; the same figures are in log.csv and timing.json";
 const UNKNOWN: &str = "a kind of file of which nobody knows that it shows no patient; --with-images";
 const TELLS: &str = "names a folder or a person of the machine that made it";
-
-/// A file of a task's output.
-#[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
-    /// The task's stage.
-    pub stage: Stage,
-    /// Path in the output.
-    pub file: &'a str,
-}
 
 /// What becomes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,25 +33,18 @@ pub enum Fate {
     LeftOut(&'static str),
 }
 
-impl Part<'_> {
-    /// By name; [`refused`] looks inside.
-    pub fn fate(self, args: &CrateArgs) -> Fate {
-        let path = Path::new(self.file);
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        let asked = |has: bool, reason| if has { Fate::Held } else { Fate::LeftOut(reason) };
-        match self.file {
-            // Never: DICOM may name the patient in a place that nobody thought of.
-            _ if self.stage == Stage::Phantom => Fate::LeftOut(CT),
-            WEIGHTS => asked(args.with_weights, WEIGHTS_OUT),
-            PREDICTIONS | PREDICTIONS_REVERSED if !args.with_attention => Fate::WithoutAttention,
-            SLICES | LESIONS => asked(args.with_images, IMAGES),
-            _ if path.starts_with(TENSORBOARD) => Fate::LeftOut(CLOCK),
-            _ if path.starts_with(SHEETS) || ["png", "jpg", "jpeg"].contains(&ending.as_str()) => {
-                asked(args.with_images, IMAGES)
-            }
-            _ if ending == "html" => asked(args.with_images, IMAGES),
-            _ => asked(args.with_images || KNOWN.contains(&ending.as_str()), UNKNOWN),
-        }
+/// Decides on a file of an output by its path there; [`refused`] looks inside.
+pub fn fate(file: &str, args: &CrateArgs) -> Fate {
+    let path = Path::new(file);
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let asked = |has: bool, reason| if has { Fate::Held } else { Fate::LeftOut(reason) };
+    match file {
+        WEIGHTS => asked(args.with_weights, WEIGHTS_OUT),
+        PREDICTIONS | PREDICTIONS_REVERSED if !args.with_attention => Fate::WithoutAttention,
+        SLICES | LESIONS => asked(args.with_images, IMAGES),
+        _ if path.starts_with(TENSORBOARD) => Fate::LeftOut(CLOCK),
+        _ if path.starts_with(SHEETS) || PICTURES.contains(&ending.as_str()) => asked(args.with_images, IMAGES),
+        _ => asked(args.with_images || KNOWN.contains(&ending.as_str()), UNKNOWN),
     }
 }
 
