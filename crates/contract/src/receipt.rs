@@ -77,7 +77,7 @@ pub enum TaskError {
         path: PathBuf,
     },
     /// The output folder cannot be written.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {source}{advice}", advice = atomic::advice(source))]
     Output {
         /// The folder.
         path: PathBuf,

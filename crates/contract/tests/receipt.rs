@@ -121,3 +121,13 @@ fn a_file_is_read_once_however_many_ask_for_it() {
     cache.forget(&path);
     assert!(cache.path(&path).unwrap() != file && cache.path(folder.path()).unwrap() != tree);
 }
+
+#[test]
+fn a_full_disk_ends_with_what_to_do() {
+    let full = std::io::Error::from_raw_os_error(28); // ENOSPC of Linux
+    let error = contract::receipt::TaskError::Output { path: "out".into(), source: full }.to_string();
+    assert!(
+        error.starts_with("cannot write out: No space left on device") && error.contains("; make room on that disk"),
+        "{error}"
+    );
+}

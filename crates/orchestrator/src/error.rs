@@ -41,7 +41,7 @@ pub enum Error {
         holder: String,
     },
     /// A file of the orchestrator's own.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{advice}", advice = contract::atomic::advice(source))]
     Io {
         /// The file.
         path: PathBuf,

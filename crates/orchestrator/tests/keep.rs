@@ -369,6 +369,8 @@ fn a_crate_is_refused_where_it_would_vouch_for_what_is_not_so() {
     std::fs::write(study.path("mine/thesis.tex"), "mine").unwrap();
     let (code, _, err) = study.chumoku(&["crate", "study.yaml", "--out", "mine"]);
     assert!(code == Some(2) && err.contains("is no crate") && study.path("mine/thesis.tex").exists(), "{err}");
+    let (code, _, err) = study.chumoku(&["crate", "study.yaml", "--out", "new", "--license", "MIT"]);
+    assert!(code == Some(2) && err.contains("--license expects the URL"), "{err}");
     std::fs::write(study.path("data/s/1_masks/qa.csv"), "better").unwrap();
     let (code, _, err) = study.chumoku(&["crate", "study.yaml", "--out", "new"]);
     assert!(code == Some(5) && err.contains("1_masks/qa.csv is not what its receipt says"), "{err}");

@@ -88,6 +88,10 @@ pub struct Done {
 /// # Errors
 /// The study is not finished or not what its receipts say, or the crate cannot be written.
 pub fn run(args: &CrateArgs) -> Result<(), Error> {
+    if args.license.as_ref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
+        let example = "https://creativecommons.org/licenses/by/4.0/";
+        return Err(Error::Usage(format!("--license expects the URL of the licence's text, such as {example}")));
+    }
     let config = Config::load(&args.study, &args.set)?;
     let layout = Layout::new(&config);
     let graph = Graph::new(plan::tasks(&config).map_err(Error::Splits)?);
