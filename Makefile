@@ -9,7 +9,7 @@ OVERRIDES := $(foreach pair,$(SET),--set $(pair))
 LOCKED := --locked
 
 .DEFAULT_GOAL := help
-.PHONY: all setup build phantom preprocess dataset train report smoke test browser interop bench bench-report compare reproduce clean help
+.PHONY: all setup build phantom preprocess dataset train report smoke test browser interop bench bench-report compare reproduce crash clean help
 
 all: build ## from CT files to reports/phantom, then both tables
 	@$(BIN)/chumoku run pipelines/phantom.yaml $(OVERRIDES)
@@ -33,13 +33,13 @@ phantom: build ## the synthetic CT of STUDY alone
 smoke: build ## the whole line on a tiny study, about a minute
 	@$(BIN)/chumoku run pipelines/smoke.yaml $(OVERRIDES)
 
-test: setup .venv/tensorboard .venv/schema browser ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
+test: setup .venv/tensorboard .venv/schema .venv/crate browser ## fmt, clippy, docs, tests, and the smoke study twice through the real binaries
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --release --workspace --no-deps --quiet
 	$(CARGO) build $(LOCKED) --release --workspace --bins
 	OMP_NUM_THREADS=2 CHUMOKU_TENSORBOARD_PYTHON=$(CURDIR)/.venv/tensorboard/bin/python \
-		CHUMOKU_SCHEMA_PYTHON=$(CURDIR)/.venv/schema/bin/python \
+		CHUMOKU_SCHEMA_PYTHON=$(CURDIR)/.venv/schema/bin/python CHUMOKU_CRATE_PYTHON=$(CURDIR)/.venv/crate/bin/python \
 		$(CARGO) test $(LOCKED) --release --workspace
 	@$(MAKE) --no-print-directory reproduce
 
@@ -64,7 +64,8 @@ B ?= reports/phantom
 compare: build ## what changed from report A to report B, held to TOLERANCE if given
 	@$(BIN)/chumoku-report compare $(A) $(B) $(if $(TOLERANCE),--tolerance $(TOLERANCE))
 
-# The Python that results are held against. lungmask: 3.2 GB, since torch from PyPI brings CUDA; tensorboard: 180 MB; report: 430 MB; schema: 30 MB.
+# The Python that results are held against. lungmask: 3.2 GB, since torch from PyPI brings CUDA; tensorboard: 180 MB; report: 430 MB; schema: 30 MB;
+# crate: RO-Crate's validator, 90 MB.
 .venv/%: tools/%_requirements.txt
 	@python3 -m venv $@ && $@/bin/pip install --quiet -r $< && touch $@ || { rm -rf $@; exit 1; }
 
@@ -77,6 +78,9 @@ $(BROWSER): tools/browser/package-lock.json
 
 reproduce: build ## the smoke study in two fresh folders, every Parquet, safetensors and CSV compared
 	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml
+
+crash: build ## a tiny study killed 200 times at random moments: the same bytes in the end
+	@CHUMOKU_CRASHES=200 $(CARGO) test $(LOCKED) --release --workspace --test crash -- --nocapture
 
 clean: ## remove what was built and made, not libtorch
 	$(CARGO) clean

@@ -1,9 +1,12 @@
 //! Outputs appear whole or not at all: write aside, sync, rename.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::layout::CHECKPOINT;
 
 /// How the names of files begin that are being written.
 const UNFINISHED: &str = ".writing-";
@@ -31,7 +34,7 @@ impl FileWriter {
     pub fn commit(self) -> io::Result<()> {
         self.file.as_file().sync_all()?;
         self.file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        sync_folder_of(&self.path)
     }
 
     /// Where the bytes are before the commit, for writers that want a path.
@@ -57,8 +60,48 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// What to do about a file that cannot be read or written, to end a message with.
+pub fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; make room on that disk, and give the same command: it goes on from where it was"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "; see that you may write there",
+        _ => "",
+    }
+}
+
+/// Makes the names in the folder of `path` survive a loss of power; the files' own sync does not.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
 /// The suffix of a folder that is still being filled.
 pub const PARTIAL: &str = ".partial";
+/// The suffix of a folder that another one is about to replace.
+const REPLACED: &str = ".replaced";
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Where the folder `path` is while it is being filled.
+pub fn partial(path: &Path) -> PathBuf {
+    with_suffix(path, PARTIAL)
+}
+
+/// Ends a replacement of the folder `path` that was cut off between its two renames.
+pub fn recover(path: &Path) -> io::Result<()> {
+    let old = with_suffix(path, REPLACED);
+    match (old.exists(), path.exists()) {
+        (false, _) => Ok(()),
+        (true, true) => fs::remove_dir_all(&old),
+        (true, false) => fs::rename(&old, path),
+    }
+}
 
 /// A folder that is filled under a `.partial` name and takes its final name on [`Folder::commit`].
 pub struct Folder {
@@ -77,20 +120,27 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Goes on with what an earlier attempt left, if anything.
+    /// Goes on from the checkpoint that an earlier attempt left, if any. Everything else that it left is removed: it may be half
+    /// of a file, or whole and of other settings, which this attempt would not write over.
     pub fn resume(path: &Path) -> io::Result<Self> {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(PARTIAL);
-        let partial = PathBuf::from(partial);
+        recover(path)?;
+        let partial = partial(path);
         fs::create_dir_all(&partial)?;
         for entry in fs::read_dir(&partial)? {
             let entry = entry?;
-            // A process that was killed while it wrote leaves its half of a file.
-            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else if entry.file_name() != CHECKPOINT {
                 fs::remove_file(entry.path())?;
             }
         }
         Ok(Self { path: partial, target: path.to_owned() })
+    }
+
+    /// What an earlier attempt left, as it is.
+    pub(crate) fn left(path: &Path) -> Option<Self> {
+        let partial = partial(path);
+        partial.is_dir().then(|| Self { path: partial, target: path.to_owned() })
     }
 
     /// Where to write.
@@ -98,15 +148,32 @@ impl Folder {
         &self.path
     }
 
-    /// Replaces the final folder. The old one is removed only when the new one is complete.
-    pub fn commit(self) -> io::Result<()> {
+    /// Writes everything through to the disk, names included.
+    pub fn sync(&self) -> io::Result<()> {
+        let mut folders = BTreeSet::from([self.path.clone()]);
         for relative in crate::hash::walk(&self.path)? {
-            File::open(self.path.join(relative))?.sync_all()?;
+            let file = self.path.join(relative);
+            File::open(&file)?.sync_all()?;
+            folders.extend(file.ancestors().skip(1).take_while(|above| *above != self.path).map(Path::to_owned));
         }
-        if self.target.exists() {
-            fs::remove_dir_all(&self.target)?;
+        folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())
+    }
+
+    /// Replaces the final folder. The old one is removed only when the new one is in its place.
+    pub fn commit(self) -> io::Result<()> {
+        self.sync()?;
+        recover(&self.target)?;
+        let old = with_suffix(&self.target, REPLACED);
+        let replaces = self.target.exists();
+        if replaces {
+            fs::rename(&self.target, &old)?;
         }
-        fs::rename(&self.path, &self.target)
+        if let Err(error) = fs::rename(&self.path, &self.target) {
+            recover(&self.target)?;
+            return Err(error);
+        }
+        sync_folder_of(&self.target)?;
+        if replaces { fs::remove_dir_all(&old) } else { Ok(()) }
     }
 
     /// Removes what was written, for a stage that failed and cannot go on from there.

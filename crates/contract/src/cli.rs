@@ -125,7 +125,9 @@ where
     E: From<TaskError>,
 {
     let program = own_hash()?;
-    match receipt::decide(task, &program, &mut hash::Cache::default())? {
+    receipt::recover(task)?;
+    let mut read = hash::Cache::default();
+    match receipt::decide(task, &program, &mut read)? {
         Decision::UpToDate if !force => {
             eprintln!("{}: up to date", task.id);
             return Ok(false);
@@ -141,7 +143,7 @@ where
     .map_err(failed)?;
     match work(&folder) {
         Ok(environment) => {
-            receipt::seal(task, folder, &program, environment)?;
+            receipt::seal(task, folder, &program, environment, &mut read)?;
             Ok(true)
         }
         Err(error) => {

@@ -26,6 +26,8 @@ pub const TIMING: &str = "timing.json";
 pub const CONFIG: &str = "config.yaml";
 /// State to resume a run from.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// The tensor in it that says, as JSON, where the run stands; `epochs` are those that are complete.
+pub const CHECKPOINT_POSITION: &str = "position";
 /// Slices and series that preprocess left out, with the reason.
 pub const EXCLUDED: &str = "excluded.csv";
 /// What is known of the mask of each series, beside the slices.

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod progress;
 pub mod random;
 pub mod receipt;
+pub mod redact;
 pub mod schema;
 pub mod table;
 

@@ -1,6 +1,7 @@
 //! Receipts: what a task read, with which settings and program, and what it wrote. Same hashes, no rerun.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,9 @@ use crate::exit::{Coded, Exit};
 use crate::hash;
 use crate::layout::RECEIPT;
 use crate::plan::Task;
+
+/// Version of Chumoku, of all its programs.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The receipt beside a task's output, `receipt.yaml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,8 +63,21 @@ pub enum TaskError {
         /// What to do.
         advice: String,
     },
+    /// An input is not what it was when the task began.
+    #[error(
+        "input \"{name}\" of {task}, {path}, changed while the task ran; nothing was kept: run the same command again, and let \
+         nothing write there meanwhile"
+    )]
+    Changed {
+        /// The task.
+        task: String,
+        /// The input's name.
+        name: String,
+        /// Its path.
+        path: PathBuf,
+    },
     /// The output folder cannot be written.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {source}{advice}", advice = atomic::advice(source))]
     Output {
         /// The folder.
         path: PathBuf,
@@ -73,7 +90,7 @@ impl Coded for TaskError {
     fn exit(&self) -> Exit {
         match self {
             Self::Input { name, .. } if name == "model" || name == "init" => Exit::Missing,
-            Self::Input { .. } => Exit::Input,
+            Self::Input { .. } | Self::Changed { .. } => Exit::Input,
             Self::Output { .. } => Exit::Unexpected,
         }
     }
@@ -94,6 +111,7 @@ fn advice(name: &str) -> &'static str {
 
 /// Hashes of all inputs of a task.
 fn inputs(task: &Task, cache: &mut hash::Cache) -> Result<BTreeMap<String, String>, TaskError> {
+    cache.prepare(task.inputs.iter().map(|(_, path)| path.clone()));
     let hash_one = |(name, path): &(String, PathBuf)| match cache.path(path) {
         Ok(hash) => Ok((name.clone(), hash)),
         Err(source) => Err(TaskError::Input {
@@ -107,79 +125,266 @@ fn inputs(task: &Task, cache: &mut hash::Cache) -> Result<BTreeMap<String, Strin
     task.inputs.iter().map(hash_one).collect()
 }
 
+/// One difference between what a task's receipt says and what is there now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Reason {
+    /// There is no output.
+    NoOutput {
+        /// The folder that should hold it.
+        folder: PathBuf,
+    },
+    /// There is an output without a readable receipt, so nobody knows of what it is.
+    NoReceipt {
+        /// The receipt.
+        file: PathBuf,
+        /// Why it cannot be read.
+        message: String,
+    },
+    /// An input has other bytes.
+    Input {
+        /// Its name.
+        name: String,
+        /// Where it is, if the task still has it.
+        path: Option<PathBuf>,
+        /// BLAKE3 in the receipt.
+        old: Option<String>,
+        /// BLAKE3 now.
+        new: Option<String>,
+    },
+    /// A key of the settings has another value.
+    Key {
+        /// Dotted name.
+        key: String,
+        /// JSON in the receipt.
+        old: Option<String>,
+        /// JSON now.
+        new: Option<String>,
+    },
+    /// The stage's program is another.
+    Program {
+        /// Its name.
+        program: String,
+        /// BLAKE3 in the receipt.
+        old: String,
+        /// BLAKE3 now.
+        new: String,
+        /// Version in the receipt.
+        old_version: String,
+        /// Version now.
+        new_version: String,
+    },
+    /// A file of the output is damaged or missing.
+    Output {
+        /// The file.
+        file: PathBuf,
+        /// BLAKE3 in the receipt.
+        old: String,
+        /// BLAKE3 now; none if it is gone.
+        new: Option<String>,
+    },
+}
+
+/// Hex digits of a hash that a reason shows.
+const SHORT: usize = 8;
+
+/// The first digits of a hash.
+pub fn short(hash: &str) -> &str {
+    hash.get(..SHORT).unwrap_or(hash)
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoOutput { folder } => write!(to, "no output in {} yet", folder.display()),
+            Self::NoReceipt { file, message } => write!(to, "{} cannot be read: {message}", file.display()),
+            Self::Input { name, path, old, new } => {
+                let place = path.as_ref().map_or_else(String::new, |path| format!(" ({})", path.display()));
+                change(to, &format!("input {name}{place}"), old.as_deref().map(short), new.as_deref().map(short))
+            }
+            Self::Key { key, old, new } => change(to, &format!("config {key}"), old.as_deref(), new.as_deref()),
+            Self::Program { program, old, new, old_version, new_version } => {
+                let (old, new) = (short(old), short(new));
+                match old_version == new_version {
+                    true => write!(to, "program {program} changed: {old} -> {new} (both version {new_version})"),
+                    false => write!(to, "program {program} changed: {old_version} ({old}) -> {new_version} ({new})"),
+                }
+            }
+            Self::Output { file, new: None, .. } => write!(to, "output {} is gone", file.display()),
+            Self::Output { file, old, new: Some(new) } => {
+                write!(to, "output {} was changed: {} -> {}", file.display(), short(old), short(new))
+            }
+        }
+    }
+}
+
+fn change(to: &mut fmt::Formatter<'_>, what: &str, old: Option<&str>, new: Option<&str>) -> fmt::Result {
+    match (old, new) {
+        (Some(old), Some(new)) => write!(to, "{what} changed: {old} -> {new}"),
+        (None, Some(new)) => write!(to, "{what} is new: {new}"),
+        (_, None) => write!(to, "{what} is gone"),
+    }
+}
+
 /// Whether `task` has to run, given the hash of the program that would run it.
 ///
 /// # Errors
-/// An input cannot be read. While `decide` plans ahead an input may not exist yet: see [`Decision::Run`]'s reasons.
+/// An input cannot be read.
 pub fn decide(task: &Task, program: &str, cache: &mut hash::Cache) -> Result<Decision, TaskError> {
-    let now = inputs(task, cache)?;
-    let Some(old) = read(&task.output) else {
-        return Ok(Decision::Run(vec![format!("no output in {} yet", task.output.display())]));
-    };
-    let mut reasons = Vec::new();
-    differences("input", &old.inputs, &now, &mut reasons);
-    differences("config", &flatten(&old.config), &flatten(&task.config), &mut reasons);
-    if old.program != program {
-        reasons.push(format!("{} was built anew", task.stage.program()));
+    let reasons = reasons(task, program, cache, &BTreeSet::new())?;
+    if reasons.is_empty() {
+        return Ok(Decision::UpToDate);
     }
-    let (folder, known) = (&task.output, &old.outputs);
-    reasons.extend(known.iter().filter_map(|(file, hash)| match hash::file(&folder.join(file)) {
-        Ok(found) if found == *hash => None,
-        Ok(_) => Some(format!("output {file} was changed")),
-        Err(_) => Some(format!("output {file} is gone")),
-    }));
-    Ok(if reasons.is_empty() { Decision::UpToDate } else { Decision::Run(reasons) })
+    Ok(Decision::Run(reasons.iter().map(Reason::to_string).collect()))
 }
 
-fn differences(what: &str, old: &BTreeMap<String, String>, new: &BTreeMap<String, String>, reasons: &mut Vec<String>) {
-    // Hashes are shown short, values whole.
-    let show = |value: &String| if what == "input" { value[..8.min(value.len())].to_owned() } else { value.clone() };
-    for (key, value) in new {
-        match old.get(key) {
-            Some(before) if before == value => {}
-            Some(before) => reasons.push(format!("{what} {key} changed: {} -> {}", show(before), show(value))),
-            None => reasons.push(format!("{what} {key} is new: {}", show(value))),
-        }
+/// Every reason for which `task` has to run; none if its receipt holds. Inputs named in `open` are not looked at: what they will be
+/// is not known yet.
+///
+/// # Errors
+/// Another input cannot be read.
+pub fn reasons(
+    task: &Task,
+    program: &str,
+    cache: &mut hash::Cache,
+    open: &BTreeSet<&str>,
+) -> Result<Vec<Reason>, TaskError> {
+    let known = Task {
+        inputs: task.inputs.iter().filter(|(name, _)| !open.contains(name.as_str())).cloned().collect(),
+        ..task.clone()
+    };
+    let now = inputs(&known, cache)?;
+    let old = match find(&task.output) {
+        Ok(Some(old)) => old,
+        Ok(None) => return Ok(vec![Reason::NoOutput { folder: task.output.clone() }]),
+        Err(message) => return Ok(vec![Reason::NoReceipt { file: task.output.join(RECEIPT), message }]),
+    };
+    let mut reasons = Vec::new();
+    let path = |name: &str| task.inputs.iter().find(|(known, _)| known == name).map(|(_, path)| path.clone());
+    let before = old.inputs.iter().filter(|(name, _)| !open.contains(name.as_str()));
+    let before: BTreeMap<String, String> = before.map(|(name, hash)| (name.clone(), hash.clone())).collect();
+    reasons.extend(differences(&before, &now).into_iter().map(|(name, old, new)| {
+        let path = path(&name);
+        Reason::Input { name, path, old, new }
+    }));
+    let keys = differences(&flatten(&old.config), &flatten(&task.config));
+    reasons.extend(keys.into_iter().map(|(key, old, new)| Reason::Key { key, old, new }));
+    if old.program != program {
+        reasons.push(Reason::Program {
+            program: task.stage.program(),
+            old: old.program.clone(),
+            new: program.to_owned(),
+            old_version: old.version.clone(),
+            new_version: VERSION.to_owned(),
+        });
     }
-    let gone = old.keys().filter(|key| !new.contains_key(*key));
-    reasons.extend(gone.map(|key| format!("{what} {key} is gone")));
+    reasons.extend(damage(&task.output, &old, cache));
+    Ok(reasons)
+}
+
+/// Names whose values differ, with both.
+fn differences(
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) -> Vec<(String, Option<String>, Option<String>)> {
+    let names: BTreeSet<&String> = new.keys().chain(old.keys()).collect();
+    let both = names.into_iter().map(|name| (name.clone(), old.get(name).cloned(), new.get(name).cloned()));
+    both.filter(|(_, old, new)| old != new).collect()
+}
+
+/// Files of `folder` that are not what its receipt says.
+pub fn damage(folder: &Path, receipt: &Receipt, cache: &mut hash::Cache) -> Vec<Reason> {
+    cache.prepare(receipt.outputs.keys().map(|file| folder.join(file)));
+    let judge = |(file, old): (&String, &String)| {
+        let file = folder.join(file);
+        let new = cache.file(&file).ok();
+        (new.as_ref() != Some(old)).then(|| Reason::Output { file, old: old.clone(), new })
+    };
+    receipt.outputs.iter().filter_map(judge).collect()
 }
 
 /// The receipt in `folder`, if there is a readable one.
 pub fn read(folder: &Path) -> Option<Receipt> {
-    let text = std::fs::read_to_string(folder.join(RECEIPT)).ok()?;
-    serde_yaml::from_str(&text).ok()
+    find(folder).ok().flatten()
 }
 
-/// Writes the receipt of what is in `folder` and gives the folder its final name.
+/// The receipt in `folder`, if there is one.
 ///
 /// # Errors
-/// An input vanished, or the folder cannot be written.
+/// It cannot be read, in words.
+pub fn find(folder: &Path) -> Result<Option<Receipt>, String> {
+    match std::fs::read_to_string(folder.join(RECEIPT)) {
+        Ok(text) => serde_yaml::from_str(&text).map(Some).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Hashes of all files of a folder but the receipt, by path.
+fn outputs(folder: &Path) -> io::Result<BTreeMap<String, String>> {
+    let names: Vec<PathBuf> = hash::walk(folder)?.into_iter().filter(|name| name != Path::new(RECEIPT)).collect();
+    let hashes = hash::files(&names.iter().map(|name| folder.join(name)).collect::<Vec<_>>())?;
+    Ok(names.iter().map(|name| name.to_string_lossy().into_owned()).zip(hashes).collect())
+}
+
+/// Writes the receipt of what is in `folder` and gives the folder its final name. `read` holds the hashes that the inputs had when the
+/// task began, as [`decide`] left them there.
+///
+/// # Errors
+/// An input vanished or changed since, or the folder cannot be written.
 pub fn seal(
     task: &Task,
     folder: Folder,
     program: &str,
     environment: BTreeMap<String, String>,
+    read: &mut hash::Cache,
 ) -> Result<Receipt, TaskError> {
     let failed = |source| TaskError::Output { path: task.output.clone(), source };
-    let outputs = hash::walk(folder.path())
-        .and_then(|files| {
-            let one =
-                |file: &PathBuf| Ok((file.to_string_lossy().into_owned(), hash::file(&folder.path().join(file))?));
-            files.iter().filter(|file| *file != Path::new(RECEIPT)).map(one).collect()
-        })
-        .map_err(failed)?;
+    let began = inputs(task, read)?;
+    let ended = inputs(task, &mut hash::Cache::default())?;
+    if let Some((name, path)) = task.inputs.iter().find(|(name, _)| began[name] != ended[name]) {
+        return Err(TaskError::Changed { task: task.id.clone(), name: name.clone(), path: path.clone() });
+    }
+    // What the receipt vouches for is on the disk before the receipt is.
+    folder.sync().map_err(failed)?;
     let receipt = Receipt {
         task: task.id.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: VERSION.to_owned(),
         program: program.to_owned(),
-        inputs: inputs(task, &mut hash::Cache::default())?,
+        inputs: began,
         config: task.config.clone(),
-        outputs,
-        environment,
+        outputs: outputs(folder.path()).map_err(failed)?,
+        environment: machine().into_iter().chain(environment).collect(),
     };
     let text = serde_yaml::to_string(&receipt).map_err(|error| failed(io::Error::other(error.to_string())))?;
     atomic::write(&folder.path().join(RECEIPT), text.as_bytes()).map_err(failed)?;
     folder.commit().map_err(failed)?;
     Ok(receipt)
+}
+
+/// Ends what a process that was killed had begun: an output that was complete under its temporary name, receipt and all, gets its final
+/// one; a folder that was about to be replaced is put back or removed.
+///
+/// # Errors
+/// A folder cannot be renamed or removed.
+pub fn recover(task: &Task) -> Result<(), TaskError> {
+    let failed = |source| TaskError::Output { path: task.output.clone(), source };
+    if let Some(folder) = Folder::left(&task.output) {
+        let receipt = self::read(folder.path())
+            .filter(|receipt| receipt.task == task.id && flatten(&receipt.config) == flatten(&task.config));
+        let whole = |receipt: &Receipt| outputs(folder.path()).is_ok_and(|found| found == receipt.outputs);
+        if receipt.as_ref().is_some_and(whole) {
+            return folder.commit().map_err(failed);
+        }
+    }
+    atomic::recover(&task.output).map_err(failed)
+}
+
+/// What of the machine may change last digits, or a reader of the results wants to know. No names.
+fn machine() -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let model = model.map(|(_, name)| ("processor".to_owned(), name.trim().to_owned()));
+    let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+    std::iter::once(("system".to_owned(), system)).chain(model).collect()
 }

@@ -25,7 +25,7 @@ fn made(folder: &Path) -> Task {
     let task = task(folder);
     let output = Folder::create(&task.output).unwrap();
     std::fs::write(output.path().join("folds"), "a,b").unwrap();
-    seal(&task, output, "program", BTreeMap::new()).unwrap();
+    seal(&task, output, "program", BTreeMap::new(), &mut Cache::default()).unwrap();
     task
 }
 
@@ -49,17 +49,25 @@ fn nothing_changed_means_nothing_to_do() {
 fn each_change_is_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let mut task = made(folder.path());
-    assert_eq!(reasons(&task, "other"), ["chumoku-dataset was built anew"]);
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = format!("program chumoku-dataset changed: program -> other (both version {version})");
+    assert_eq!(reasons(&task, "other"), [expected]);
     task.config = json!({"dataset": {"folds": 5}});
     assert_eq!(reasons(&task, "program"), ["config dataset.folds changed: 3 -> 5"]);
     let task = made(folder.path());
     std::fs::write(folder.path().join("in"), "more rows").unwrap();
-    assert!(reasons(&task, "program")[0].starts_with("input slices changed: "));
+    let path = folder.path().join("in");
+    let (old, new) = (&contract::hash::bytes(b"rows")[..8], &contract::hash::bytes(b"more rows")[..8]);
+    assert_eq!(reasons(&task, "program"), [format!("input slices ({}) changed: {old} -> {new}", path.display())]);
     let task = made(folder.path());
     std::fs::write(task.output.join("folds"), "tampered").unwrap();
-    assert_eq!(reasons(&task, "program"), ["output folds was changed"]);
-    std::fs::remove_file(task.output.join("folds")).unwrap();
-    assert_eq!(reasons(&task, "program"), ["output folds is gone"]);
+    let file = task.output.join("folds");
+    let (old, new) = (&contract::hash::bytes(b"a,b")[..8], &contract::hash::bytes(b"tampered")[..8]);
+    assert_eq!(reasons(&task, "program"), [format!("output {} was changed: {old} -> {new}", file.display())]);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(reasons(&task, "program"), [format!("output {} is gone", file.display())]);
+    std::fs::write(task.output.join("receipt.yaml"), "task: [").unwrap();
+    assert!(reasons(&task, "program")[0].contains("receipt.yaml cannot be read: "));
 }
 
 #[test]
@@ -81,4 +89,45 @@ fn a_folder_that_is_not_committed_leaves_the_old_one() {
     unfinished.discard();
     assert_eq!(std::fs::read_to_string(task.output.join("folds")).unwrap(), "a,b");
     assert!(reasons(&task, "program").is_empty());
+}
+
+#[test]
+fn hashes_are_those_of_the_blake3_paper_and_a_folder_s_is_that_of_its_list() {
+    // BLAKE3 of nothing and of the byte 0, from the test vectors of the BLAKE3 team (input lengths 0 and 1).
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("b")).unwrap();
+    std::fs::write(path("empty"), []).unwrap();
+    std::fs::write(path("b/zero"), [0]).unwrap();
+    std::fs::write(path("receipt.yaml"), "not part of it").unwrap();
+    let empty = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+    let zero = "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213";
+    let paths = [path("empty"), path("b/zero"), path("empty")];
+    assert_eq!(contract::hash::files(&paths).unwrap(), [empty, zero, empty]);
+    let list = format!("b/zero\0{zero}empty\0{empty}");
+    assert_eq!(contract::hash::tree(folder.path()).unwrap(), contract::hash::bytes(list.as_bytes()));
+    assert!(contract::hash::files(&[path("empty"), path("none")]).is_err());
+}
+
+#[test]
+fn a_file_is_read_once_however_many_ask_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, "one").unwrap();
+    let mut cache = Cache::default();
+    let (file, tree) = (cache.path(&path).unwrap(), cache.path(folder.path()).unwrap());
+    std::fs::write(&path, "two").unwrap();
+    assert_eq!((cache.path(&path).unwrap(), cache.path(folder.path()).unwrap()), (file.clone(), tree.clone()));
+    cache.forget(&path);
+    assert!(cache.path(&path).unwrap() != file && cache.path(folder.path()).unwrap() != tree);
+}
+
+#[test]
+fn a_full_disk_ends_with_what_to_do() {
+    let full = std::io::Error::from_raw_os_error(28); // ENOSPC of Linux
+    let error = contract::receipt::TaskError::Output { path: "out".into(), source: full }.to_string();
+    assert!(
+        error.starts_with("cannot write out: No space left on device") && error.contains("; make room on that disk"),
+        "{error}"
+    );
 }

@@ -41,7 +41,7 @@ pub enum Error {
         holder: String,
     },
     /// A file of the orchestrator's own.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{advice}", advice = contract::atomic::advice(source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -102,6 +102,54 @@ pub enum Error {
     /// `chumoku init` cannot make a study of what it was given.
     #[error("{0}")]
     Init(String),
+    /// A task without a log.
+    #[error("no log of task {task} at {path}; a task has one once `chumoku run` ran it")]
+    NoLog {
+        /// The task.
+        task: String,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// `chumoku verify` found something that is not what the receipts say.
+    #[error(
+        "{differences} of the things above are not what the receipts of study \"{study}\" say; `chumoku run` makes again what they touch"
+    )]
+    Verify {
+        /// The study.
+        study: String,
+        /// How many.
+        differences: usize,
+    },
+    /// A rerun made other bytes.
+    #[error(
+        "{differences} files of study \"{study}\" came out otherwise in {folder}; compare them, then delete that folder"
+    )]
+    Rerun {
+        /// The study.
+        study: String,
+        /// How many.
+        differences: usize,
+        /// Where the rerun lies.
+        folder: PathBuf,
+    },
+    /// A file that is not what its receipt says.
+    #[error(
+        "{path} is not what its receipt says; `chumoku verify {study}` lists all such files, `chumoku run {study}` makes them again"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The study's file.
+        study: PathBuf,
+    },
+    /// A study of which a part was never made.
+    #[error("task {task} has no output yet; run `chumoku run {study}` first")]
+    Unfinished {
+        /// The task.
+        task: String,
+        /// The study's file.
+        study: PathBuf,
+    },
     /// `chumoku doctor` found something missing.
     #[error("{problems} of the checks above need attention")]
     Doctor {
@@ -116,7 +164,10 @@ impl Coded for Error {
             Self::Config(error) => error.exit(),
             Self::Task(error) => error.exit(),
             Self::Check { exit, .. } => *exit,
-            Self::Splits(_) | Self::Input { .. } | Self::Init(_) => Exit::Input,
+            Self::Splits(_) | Self::Input { .. } | Self::Init(_) | Self::NoLog { .. } | Self::Unfinished { .. } => {
+                Exit::Input
+            }
+            Self::Verify { .. } | Self::Rerun { .. } | Self::Damaged { .. } => Exit::Audit,
             Self::MissingProgram { .. } | Self::Doctor { .. } | Self::Untrained { .. } | Self::Classes { .. } => {
                 Exit::Missing
             }
@@ -175,6 +226,22 @@ impl Failure {
             (None, signal) => format!("signal {}", signal.unwrap_or_default()),
         }
     }
+
+    /// What to do where the program could not say it itself: its own error ends its last lines, but who is killed says nothing.
+    fn advice(&self) -> Option<String> {
+        let log = self.log.as_ref().map_or_else(String::new, |log| format!(" with {}", log.display()));
+        match (self.code, self.signal) {
+            (Some(code), _) if known(code).is_some() => None,
+            (Some(_), _) => Some(format!("report it{log}; the same command goes on from where it was")),
+            (None, Some(9)) => Some(
+                "free memory or run fewer tasks at a time (--jobs 1), and give the same command: it goes on from where it was"
+                    .to_owned(),
+            ),
+            (None, _) => {
+                Some(format!("give the same command: it goes on from where it was; if it ends so again, report it{log}"))
+            }
+        }
+    }
 }
 
 impl std::error::Error for Failure {}
@@ -188,6 +255,9 @@ impl fmt::Display for Failure {
         }
         if !self.tail.is_empty() {
             write!(formatter, "; its last lines:\n  {}", self.tail.join("\n  "))?;
+        }
+        if let Some(advice) = self.advice() {
+            write!(formatter, "\n{advice}")?;
         }
         Ok(())
     }
@@ -233,5 +303,17 @@ mod tests {
         assert!(failure(Some(101), None).to_string().contains("a crash"));
         assert_eq!(failure(None, Some(9)).exit(), Exit::Unexpected);
         assert!(failure(None, Some(9)).to_string().contains("memory ran out"));
+    }
+
+    #[test]
+    fn who_was_killed_gets_the_advice_that_he_cannot_give() {
+        let text = failure(None, Some(9)).to_string();
+        assert!(text.ends_with("(--jobs 1), and give the same command: it goes on from where it was"), "{text}");
+        let text = failure(Some(101), None).to_string();
+        assert!(
+            text.ends_with("report it with data/s/logs/train.log; the same command goes on from where it was"),
+            "{text}"
+        );
+        assert!(failure(Some(6), None).to_string().ends_with("error: loss is not finite"));
     }
 }

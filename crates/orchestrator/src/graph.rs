@@ -6,7 +6,7 @@ use std::path::Path;
 use contract::cli;
 use contract::hash;
 use contract::plan::{Stage, Task};
-use contract::receipt::{self, Decision, TaskError};
+use contract::receipt::{self, Reason, TaskError};
 
 use crate::error::Error;
 use crate::programs::Programs;
@@ -45,6 +45,14 @@ impl Graph {
         self.tasks.iter().map(|task| task.stage).collect()
     }
 
+    /// Ends what a killed run had begun to put in its place; only for who holds the study's lock.
+    ///
+    /// # Errors
+    /// A folder cannot be renamed or removed.
+    pub fn recover(&self) -> Result<(), TaskError> {
+        self.tasks.iter().try_for_each(receipt::recover)
+    }
+
     /// Checks, before any work, that inputs which no task makes exist.
     ///
     /// # Errors
@@ -73,9 +81,9 @@ impl Graph {
 pub enum Forecast {
     /// Nothing.
     UpToDate,
-    /// Run, for these reasons.
+    /// Run, for these reasons, whatever the tasks before it make.
     Run(Vec<String>),
-    /// Run unless these tasks, which run first, make the same bytes again.
+    /// Run unless these tasks, which run or may run first, make the same bytes again.
     Depends(Vec<String>),
 }
 
@@ -84,19 +92,45 @@ pub enum Forecast {
 /// # Errors
 /// An input cannot be read.
 pub fn forecasts(graph: &Graph, programs: &Programs) -> Result<Vec<Forecast>, TaskError> {
-    let mut cache = hash::Cache::default();
-    let mut all: Vec<Forecast> = Vec::new();
+    let all = judge(graph, programs, &mut hash::Cache::default())?;
+    Ok(all.into_iter().map(|judged| judged.forecast()).collect())
+}
+
+/// What is known of a task before a run.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Why it has to run, whatever the tasks before it make; none if nothing is known to have changed.
+    pub reasons: Vec<Reason>,
+    /// Tasks that run or may run first and make what it reads.
+    pub after: Vec<String>,
+}
+
+impl Judged {
+    /// The same, as a forecast.
+    pub fn forecast(self) -> Forecast {
+        match (self.reasons.is_empty(), self.after.is_empty()) {
+            (false, _) => Forecast::Run(self.reasons.iter().map(Reason::to_string).collect()),
+            (true, false) => Forecast::Depends(self.after),
+            (true, true) => Forecast::UpToDate,
+        }
+    }
+}
+
+/// Judges every task as a run would, which asks [`receipt::decide`] when a task's turn comes: inputs that another task is going to write,
+/// or may, are left open.
+///
+/// # Errors
+/// An input cannot be read.
+pub fn judge(graph: &Graph, programs: &Programs, cache: &mut hash::Cache) -> Result<Vec<Judged>, TaskError> {
+    let mut all: Vec<Judged> = Vec::new();
     for (at, task) in graph.tasks().iter().enumerate() {
-        let running = graph.needs(at).iter().filter(|other| all[**other] != Forecast::UpToDate);
-        let names: Vec<String> = running.map(|other| graph.tasks()[*other].id.clone()).collect();
-        all.push(if !names.is_empty() {
-            Forecast::Depends(names)
-        } else {
-            match receipt::decide(task, programs.hash(task.stage), &mut cache)? {
-                Decision::UpToDate => Forecast::UpToDate,
-                Decision::Run(reasons) => Forecast::Run(reasons),
-            }
-        });
+        let runs = |other: &&usize| !all[**other].reasons.is_empty() || !all[**other].after.is_empty();
+        let after: Vec<&Task> = graph.needs(at).iter().filter(runs).map(|other| &graph.tasks()[*other]).collect();
+        let open = |path: &Path| after.iter().any(|other| path.starts_with(&other.output));
+        let open: BTreeSet<&str> =
+            task.inputs.iter().filter(|(_, path)| open(path)).map(|(name, _)| name.as_str()).collect();
+        let reasons = receipt::reasons(task, programs.hash(task.stage), cache, &open)?;
+        all.push(Judged { reasons, after: after.into_iter().map(|other| other.id.clone()).collect() });
     }
     Ok(all)
 }
@@ -108,19 +142,28 @@ pub fn forecasts(graph: &Graph, programs: &Programs) -> Result<Vec<Forecast>, Ta
 pub fn forecast(study: &str, graph: &Graph, programs: &Programs, explain: bool) -> Result<String, Error> {
     let all = forecasts(graph, programs)?;
     let total = all.len();
-    let running = all.iter().filter(|forecast| **forecast != Forecast::UpToDate).count();
-    let mut text = format!("{study}: {running} of {total} tasks would run\n");
+    let count = |wanted: fn(&Forecast) -> bool| all.iter().filter(|forecast| wanted(forecast)).count();
+    let (running, open) =
+        (count(|one| matches!(one, Forecast::Run(_))), count(|one| matches!(one, Forecast::Depends(_))));
+    let mut text = format!("{study}: {running} of {total} tasks would run");
+    if open > 0 {
+        text.push_str(&format!(", and {open} more if those before them make other bytes than they did"));
+    }
+    text.push('\n');
     for (at, (task, forecast)) in graph.tasks().iter().zip(&all).enumerate() {
-        let start = format!("[{}/{total}] {}: ", at + 1, task.id);
-        text.push_str(&start);
-        text.push_str(&match forecast {
-            Forecast::UpToDate => "up to date\n".to_owned(),
-            Forecast::Run(reasons) => format!("would run: {}\n", why(reasons, explain)),
-            Forecast::Depends(names) if explain => format!("would run: depends on {}\n", names.join(", ")),
-            Forecast::Depends(names) => format!("would run: depends on {}\n", cli::summary(names)),
-        });
+        text.push_str(&format!("[{}/{total}] {}: {}\n", at + 1, task.id, words(forecast, explain)));
     }
     Ok(text)
+}
+
+/// A forecast in words.
+pub fn words(forecast: &Forecast, explain: bool) -> String {
+    match forecast {
+        Forecast::UpToDate => "up to date".to_owned(),
+        Forecast::Run(reasons) => format!("would run: {}", why(reasons, explain)),
+        Forecast::Depends(names) if explain => format!("may run: depends on {}", names.join(", ")),
+        Forecast::Depends(names) => format!("may run: depends on {}", cli::summary(names)),
+    }
 }
 
 /// Reasons for a line: the first three, or with `explain` all, each on a line of its own if there are several.

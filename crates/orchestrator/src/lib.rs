@@ -6,6 +6,7 @@
 //! the same programs.
 
 pub mod check;
+pub mod crate_;
 pub mod display;
 pub mod doctor;
 pub mod ending;
@@ -13,10 +14,14 @@ pub mod error;
 pub mod graph;
 pub mod init;
 pub mod lock;
+pub mod logs;
 pub mod predict;
 pub mod programs;
 pub mod schedule;
 pub mod stage;
+pub mod status;
+pub mod verify;
+pub mod when;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -104,6 +109,7 @@ pub(crate) fn say(text: &str) {
 fn execute(args: &RunArgs, config: &Config, graph: &Graph, programs: &Programs) -> Result<Outcome, Error> {
     let layout = Layout::new(config);
     let _lock = Lock::acquire(&config.study, &layout)?;
+    graph.recover()?;
     let display = Display::new(Mode::current(), graph.tasks().len(), args.explain);
     let local = Local::new(programs, &layout, &args.study, &args.set, &display);
     schedule::run(graph, programs, args.jobs.map_or_else(|| fitting_jobs(config), usize::from), &local)

@@ -55,6 +55,12 @@ impl Lock {
     }
 }
 
+/// Who holds the study, in the words it left.
+pub fn holder(layout: &Layout) -> Option<String> {
+    let path = layout.data.join(NAME);
+    crate::logs::is_running(&path).then(|| std::fs::read_to_string(&path).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orchestrator::check::{self, CheckArgs};
+use orchestrator::crate_::{self, CrateArgs};
 use orchestrator::init::{self, InitArgs};
+use orchestrator::logs::{self, LogsArgs};
 use orchestrator::predict::{self, PredictArgs};
+use orchestrator::status::{self, StatusArgs};
+use orchestrator::verify::{self, VerifyArgs};
 use orchestrator::{Error, RunArgs};
 
 /// Attention branch networks supervised by lung masks, from CT to an honest comparison
@@ -29,6 +33,14 @@ enum Command {
     Run(RunArgs),
     /// Say what a trained study makes of one CT: a patient's probability of each class, and where the networks looked
     Predict(PredictArgs),
+    /// Say how far each task of a study is, how large its output, when it was made
+    Status(StatusArgs),
+    /// Print what a task's program wrote
+    Logs(LogsArgs),
+    /// Hold every file of a study against the receipts
+    Verify(VerifyArgs),
+    /// Put a finished study into an RO-Crate to share, without the patients' images
+    Crate(CrateArgs),
     /// Check programs, libtorch, model, memory and disk
     Doctor,
 }
@@ -52,6 +64,10 @@ fn dispatch(command: &Command) -> Result<(), Error> {
         }
         Command::Run(args) => orchestrator::run(args, &folder),
         Command::Predict(args) => predict::run(args, &folder),
+        Command::Status(args) => status::run(args, &folder),
+        Command::Logs(args) => logs::run(args),
+        Command::Verify(args) => verify::run(args, &folder),
+        Command::Crate(args) => crate_::run(args),
         Command::Doctor => orchestrator::doctor::run(&folder),
     }
 }

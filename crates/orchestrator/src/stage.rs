@@ -1,8 +1,8 @@
 //! One stage program as a child process: its lines to the log and the display, signals to it, its end to a result.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 
 use crate::display::Display;
 use crate::error::{Error, Failure};
+use crate::logs;
 use crate::programs::Programs;
 use crate::schedule::Executor;
 
@@ -103,7 +104,7 @@ impl Ended {
     }
 }
 
-/// Runs `command` to its end. Everything it writes is appended to `log`, if there is one; each line of stderr goes to `show` as well.
+/// Runs `command` to its end. Everything it writes goes to `log`, if there is one; each line of stderr goes to `show` as well.
 ///
 /// The child gets a process group of its own and, once this program is asked to stop, one SIGTERM: a Ctrl-C that reached
 /// both directly and through us would count as two, and two mean "at once, without a checkpoint".
@@ -111,7 +112,7 @@ impl Ended {
 /// # Errors
 /// The log cannot be opened or the program cannot be started.
 pub fn run(mut command: Command, log: Option<&Path>, show: &(dyn Fn(&str) + Sync)) -> io::Result<Ended> {
-    let log = Mutex::new(log.map(|log| open_log(log, &command)).transpose()?);
+    let log = Mutex::new(log.map(|log| logs::start(log, &command)).transpose()?);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().map_err(|error| {
         io::Error::new(
@@ -126,17 +127,6 @@ pub fn run(mut command: Command, log: Option<&Path>, show: &(dyn Fn(&str) + Sync
         let status = wait(&mut child)?;
         Ok(Ended { status, stdout: out.join().unwrap_or_default(), tail: err.join().unwrap_or_default() })
     })
-}
-
-fn open_log(path: &Path, command: &Command) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let mut log = OpenOptions::new().create(true).append(true).open(path)?;
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-    writeln!(log, "$ {}", words.join(" "))?;
-    Ok(log)
 }
 
 /// A log that cannot be written (a full disk) does not end the stage: the stage will say so itself.

@@ -151,7 +151,7 @@ fn a_dry_run_calls_nothing_and_leaves_nothing() {
     let answer = study.run("", &["run", "study.yaml", "--dry-run", "--explain"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert!(answer.out.starts_with("s: 7 of 7 tasks would run\n"), "{answer:?}");
-    assert!(answer.out.contains("[2/7] dataset: would run: depends on preprocess\n"), "{answer:?}");
+    assert!(answer.out.contains("[2/7] dataset: would run: no output in data/s/2_folds yet\n"), "{answer:?}");
     assert_eq!(study.file("calls"), "");
     assert!(!study.0.path().join("data").exists());
 }

@@ -231,7 +231,7 @@ fn settings_that_changed_since_the_training_are_told() {
     // What preprocess would have left.
     let config = Config::load(&study.path("study.yaml"), &[]).unwrap();
     let task = plan::preprocess(&config);
-    receipt::seal(&task, Folder::create(&task.output).unwrap(), "", [].into()).unwrap();
+    receipt::seal(&task, Folder::create(&task.output).unwrap(), "", [].into(), &mut Default::default()).unwrap();
     let answer = study.predict("", &["--set", "preprocess.threads=3"]);
     assert!(answer.code == Some(0) && !answer.err.contains("warning"), "{}", answer.err);
     let answer = study.predict("", &["--set", "preprocess.size=128"]);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use contract::layout::CHECKPOINT_POSITION as POSITION;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -15,7 +16,6 @@ use crate::weights;
 
 const MODEL: &str = "model.";
 const OPTIMIZER: &str = "optimizer.";
-const POSITION: &str = "position";
 
 /// Where a run stands.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -1,0 +1,278 @@
+//! `chumoku verify`: holds every file of a study against the receipts, and the receipts against each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use contract::config::Config;
+use contract::layout::{Layout, RECEIPT, TENSORBOARD, TIMING};
+use contract::plan::{self, Task};
+use contract::progress::Mode;
+use contract::receipt::{self, Reason, Receipt};
+use contract::{atomic, hash};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::Error;
+use crate::graph::Graph;
+use crate::programs::Programs;
+use crate::{ExecutorName, RunArgs};
+
+/// Ends the name of the study's data folder of a rerun.
+const RERUN: &str = ".rerun";
+
+/// Arguments of `chumoku verify`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct VerifyArgs {
+    /// The study's YAML file
+    #[arg(value_name = "STUDY.yaml")]
+    pub study: PathBuf,
+    /// Override one key of the study, such as train.epochs=5; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Run the whole study once more in a folder of its own, and compare every file; stopped, it goes on the next time
+    #[arg(long)]
+    pub rerun: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is not as a receipt says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Difference {
+    /// Something a run would act on.
+    Changed(Reason),
+    /// Something that only a check sees.
+    Found(Found),
+}
+
+/// See [`Difference::Found`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Found {
+    /// An input of the receipt is not there.
+    LostInput {
+        /// Its name.
+        name: String,
+        /// Where it was.
+        path: PathBuf,
+        /// Why it cannot be read.
+        message: String,
+    },
+    /// A file in the output that the receipt does not name.
+    Extra {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The task read other bytes than the receipt of the task that makes them says it made.
+    Chain {
+        /// The input.
+        name: String,
+        /// The task that makes it.
+        from: String,
+        /// BLAKE3 in the receipt of the reader.
+        read: String,
+        /// BLAKE3 after the receipt of the maker; none if it made no such file.
+        made: Option<String>,
+    },
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Changed(reason) => reason.fmt(to),
+            Self::Found(Found::LostInput { name, path, message }) => {
+                write!(to, "input {name} ({}) cannot be read: {message}", path.display())
+            }
+            Self::Found(Found::Extra { file }) => write!(to, "{} is in no receipt", file.display()),
+            Self::Found(Found::Chain { name, from, read, made }) => {
+                let made = made.as_deref().map_or("no such file", receipt::short);
+                let read = receipt::short(read);
+                write!(to, "input {name} was {read} when it was read, but {from} made {made}; one of the two ran alone")
+            }
+        }
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Tasks with what is not as their receipts say.
+    pub differences: Vec<(String, Difference)>,
+    /// Receipts read.
+    pub receipts: usize,
+    /// Files that the receipts vouch for.
+    pub files: usize,
+}
+
+/// Checks a study with the programs of the folder `programs`, and prints what is not as it should be.
+///
+/// # Errors
+/// [`Error::Verify`] if anything differs, [`Error::Rerun`] if a rerun does; the study cannot be read.
+pub fn run(args: &VerifyArgs, programs: &Path) -> Result<(), Error> {
+    let config = Config::load(&args.study, &args.set)?;
+    let graph = Graph::new(plan::tasks(&config).map_err(Error::Splits)?);
+    let found = check(&graph, &Programs::find(programs, graph.stages())?)?;
+    crate::say(&if args.json { json_text(&config.study, &found) } else { text(&config.study, &found) });
+    if !found.differences.is_empty() {
+        return Err(Error::Verify { study: config.study, differences: found.differences.len() });
+    }
+    if args.rerun { rerun(args, &config, &graph, programs) } else { Ok(()) }
+}
+
+fn text(study: &str, found: &Checked) -> String {
+    let mut text: String = found.differences.iter().map(|(task, what)| format!("{task}: {what}\n")).collect();
+    let Checked { receipts, files, .. } = found;
+    let end = if found.differences.is_empty() { ", all as the receipts say" } else { "" };
+    text.push_str(&format!("{study}: {receipts} receipts and {files} files checked{end}\n"));
+    text
+}
+
+fn json_text(study: &str, found: &Checked) -> String {
+    let differences: Vec<_> =
+        found.differences.iter().map(|(task, difference)| json!({ "task": task, "difference": difference })).collect();
+    let Checked { receipts, files, .. } = found;
+    format!("{:#}\n", json!({ "study": study, "receipts": receipts, "files": files, "differences": differences }))
+}
+
+/// Holds all files of a graph's tasks against the receipts, and the receipts against each other.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn check(graph: &Graph, programs: &Programs) -> Result<Checked, Error> {
+    let mut cache = hash::Cache::default();
+    let receipts: Vec<Option<Receipt>> = graph.tasks().iter().map(|task| receipt::read(&task.output)).collect();
+    let mut found = Checked { receipts: receipts.iter().flatten().count(), ..Checked::default() };
+    for (at, task) in graph.tasks().iter().enumerate() {
+        let mut all = lost_inputs(task, receipts[at].as_ref(), &mut cache);
+        let open: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
+        let open = open.iter().map(String::as_str).collect();
+        let changed = receipt::reasons(task, programs.hash(task.stage), &mut cache, &open)?;
+        let mut differences: Vec<Difference> = all.drain(..).map(|(_, found)| Difference::Found(found)).collect();
+        differences.extend(changed.into_iter().map(Difference::Changed));
+        if let Some(receipt) = &receipts[at] {
+            found.files += receipt.outputs.len();
+            differences.extend(extra(task, receipt)?.into_iter().map(Difference::Found));
+            let before = |name: &usize| Some((&graph.tasks()[*name], receipts[*name].as_ref()?));
+            let makers: Vec<(&Task, &Receipt)> = graph.needs(at).iter().filter_map(before).collect();
+            differences.extend(broken(task, receipt, &makers).into_iter().map(Difference::Found));
+        }
+        found.differences.extend(differences.into_iter().map(|difference| (task.id.clone(), difference)));
+    }
+    Ok(found)
+}
+
+/// Inputs that cannot be read, by name.
+fn lost_inputs(task: &Task, receipt: Option<&Receipt>, cache: &mut hash::Cache) -> Vec<(String, Found)> {
+    let judge = |(name, path): &(String, PathBuf)| {
+        let message = cache.path(path).err()?.to_string();
+        Some((name.clone(), Found::LostInput { name: name.clone(), path: path.clone(), message }))
+    };
+    let lost = task.inputs.iter().filter_map(judge).collect();
+    // Of a task that never ran only that is worth saying.
+    if receipt.is_some() { lost } else { Vec::new() }
+}
+
+/// Files of a task's output that its receipt does not name.
+fn extra(task: &Task, receipt: &Receipt) -> Result<Vec<Found>, Error> {
+    let failed = |source| Error::Io { path: task.output.clone(), source };
+    let there = hash::walk(&task.output).map_err(failed)?;
+    let known = |file: &Path| file == Path::new(RECEIPT) || receipt.outputs.contains_key(&*file.to_string_lossy());
+    let files = there.into_iter().filter(|file| !known(file));
+    Ok(files.map(|file| Found::Extra { file: task.output.join(file) }).collect())
+}
+
+/// Inputs that a task before should have made with other bytes.
+fn broken(task: &Task, receipt: &Receipt, makers: &[(&Task, &Receipt)]) -> Vec<Found> {
+    let judge = |(name, path): &(String, PathBuf)| {
+        let read = receipt.inputs.get(name)?;
+        let (maker, made) = makers.iter().find(|(maker, _)| path.starts_with(&maker.output))?;
+        let below = path.strip_prefix(&maker.output).ok()?;
+        let made = made_hash(made, below);
+        let from = maker.id.clone();
+        (made.as_ref() != Some(read)).then(|| Found::Chain { name: name.clone(), from, read: read.clone(), made })
+    };
+    task.inputs.iter().filter_map(judge).collect()
+}
+
+/// The hash that [`hash::path`] gave a file or folder of an output when its receipt was written.
+fn made_hash(receipt: &Receipt, below: &Path) -> Option<String> {
+    if let Some(hash) = receipt.outputs.get(&*below.to_string_lossy()) {
+        return Some(hash.clone());
+    }
+    let inside = |(file, hash): (&'_ String, &'_ String)| {
+        Some((Path::new(file).strip_prefix(below).ok()?.to_owned(), hash.clone()))
+    };
+    let files: Vec<(PathBuf, String)> = receipt.outputs.iter().filter_map(inside).collect();
+    (!files.is_empty()).then(|| hash::tree_of(files.iter().map(|(file, hash)| (file.as_path(), hash.as_str()))))
+}
+
+/// Runs the study in folders of its own and compares what came out, file by file.
+fn rerun(args: &VerifyArgs, config: &Config, graph: &Graph, programs: &Path) -> Result<(), Error> {
+    let layout = Layout::new(config);
+    let folder = PathBuf::from(format!("{}{RERUN}", layout.data.display()));
+    let failed = |source| Error::Io { path: folder.clone(), source };
+    let again = RunArgs { set: elsewhere(args, config, &folder), ..run_args(args) };
+    let other = Config::load(&again.study, &again.set)?;
+    // The same patients are to get the same pseudonyms.
+    let key = layout.pseudonym_key();
+    if key.is_file() {
+        let key = std::fs::read(&key).map_err(|source| Error::Io { path: key.clone(), source })?;
+        atomic::write(&Layout::new(&other).pseudonym_key(), &key).map_err(failed)?;
+    }
+    crate::run(&again, programs)?;
+    let tasks = plan::tasks(&other).map_err(Error::Splits)?;
+    let mut differences = Vec::new();
+    for (task, other) in graph.tasks().iter().zip(&tasks) {
+        differences.extend(unlike(&task.output, &other.output));
+    }
+    for difference in &differences {
+        crate::say(&format!("{difference}\n"));
+    }
+    if differences.is_empty() {
+        std::fs::remove_dir_all(&folder).map_err(failed)?;
+        crate::say(&format!("{}: rerun from the start, every file came out the same, byte for byte\n", config.study));
+        return Ok(());
+    }
+    Err(Error::Rerun { study: config.study.clone(), differences: differences.len(), folder })
+}
+
+fn run_args(args: &VerifyArgs) -> RunArgs {
+    RunArgs {
+        study: args.study.clone(),
+        set: Vec::new(),
+        dry_run: false,
+        explain: false,
+        jobs: None,
+        executor: ExecutorName::Local,
+        progress: Mode::Auto,
+    }
+}
+
+/// The overrides of the rerun: other folders, but the same CT where the study keeps its own.
+fn elsewhere(args: &VerifyArgs, config: &Config, folder: &Path) -> Vec<String> {
+    let mut set = args.set.clone();
+    set.push(format!("paths.data={}", folder.join("data").display()));
+    set.push(format!("paths.reports={}", folder.join("reports").display()));
+    let pre = &config.preprocess;
+    if !config.phantom.enabled && pre.input.is_none() && pre.manifest.is_none() {
+        set.push(format!("preprocess.input={}", Layout::new(config).raw().display()));
+    }
+    set
+}
+
+/// Files of two outputs that are not the same by their receipts; what holds the clock is passed over.
+fn unlike(one: &Path, other: &Path) -> Vec<String> {
+    let (Some(a), Some(b)) = (receipt::read(one), receipt::read(other)) else {
+        return vec![format!("{} has no receipt to compare", one.display())];
+    };
+    let clock = |file: &str| file == TIMING || Path::new(file).starts_with(TENSORBOARD);
+    let timeless = |all: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+        all.iter().filter(|(file, _)| !clock(file)).map(|(file, hash)| (file.clone(), hash.clone())).collect()
+    };
+    let (a, b) = (timeless(&a.outputs), timeless(&b.outputs));
+    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let different = names.into_iter().filter(|name| a.get(*name) != b.get(*name));
+    different.map(|name| format!("{} is not {}", other.join(name).display(), one.join(name).display())).collect()
+}
