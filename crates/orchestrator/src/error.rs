@@ -1,6 +1,7 @@
 //! What can keep a study from finishing.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use contract::config::ConfigError;
@@ -8,6 +9,8 @@ use contract::plan::Stage;
 use contract::receipt::TaskError;
 use contract::table::TableError;
 use contract::{Coded, Exit};
+
+use crate::slurm;
 
 /// Why a study did not finish.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +32,9 @@ pub enum Error {
         /// Where it should be.
         folder: PathBuf,
     },
-    /// An executor that does not exist yet.
-    #[error("--executor slurm is not available in this version; use --executor local")]
-    Executor,
+    /// What a cluster said, or did not.
+    #[error(transparent)]
+    Slurm(#[from] slurm::Error),
     /// Another run of the same study.
     #[error("study \"{study}\" is already being run by {holder}; wait for it, or stop it first")]
     Locked {
@@ -40,8 +43,24 @@ pub enum Error {
         /// Process and command.
         holder: String,
     },
+    /// A killed run of the same study left a stage program that does not end.
+    #[error("study \"{study}\" was run by {holder}, which is gone, but a stage program that it started still runs; end that program")]
+    Orphan {
+        /// The study.
+        study: String,
+        /// Process and command.
+        holder: String,
+    },
+    /// A stage's program exists, but did not start.
+    #[error("cannot start {program}: {source}; build it anew with `cargo build --release`")]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A file of the orchestrator's own.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", advice(source.kind()))]
     Io {
         /// The file.
         path: PathBuf,
@@ -105,14 +124,26 @@ impl Coded for Error {
             Self::Config(error) => error.exit(),
             Self::Task(error) => error.exit(),
             Self::Splits(_) | Self::Input { .. } => Exit::Input,
-            Self::MissingProgram { .. } | Self::Doctor { .. } | Self::Untrained { .. } | Self::Classes { .. } => {
+            Self::Slurm(error) => error.exit(),
+            Self::MissingProgram { .. } | Self::Start { .. } | Self::Doctor { .. } | Self::Untrained { .. } | Self::Classes { .. } => {
                 Exit::Missing
             }
-            Self::Executor | Self::Usage(_) => Exit::Usage,
-            Self::Locked { .. } | Self::Io { .. } | Self::Table(_) => Exit::Unexpected,
+            Self::Usage(_) => Exit::Usage,
+            Self::Locked { .. } | Self::Orphan { .. } | Self::Io { .. } | Self::Table(_) => Exit::Unexpected,
             Self::Stage(failure) => failure.exit(),
             Self::Interrupted | Self::Stopped => Exit::Interrupted,
         }
+    }
+}
+
+/// What to do about a file that cannot be written, where that is known; begins with a semicolon.
+fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free space on that disk, then run the same command again",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; make that folder writable, or set paths.data and paths.reports to folders that are"
+        }
+        _ => "",
     }
 }
 
@@ -153,6 +184,24 @@ impl Failure {
         self.code.and_then(known).map_or(Exit::Unexpected, |(exit, _)| exit)
     }
 
+    /// What to do where the program could not say so itself: it was killed, or the system refused it a file.
+    fn advice(&self) -> Option<String> {
+        if self.signal == Some(9) {
+            let memory = "give it more memory, or run fewer tasks side by side with --jobs 1";
+            return Some(format!("{memory}; the same command goes on from where it was"));
+        }
+        // What std::io prints of the four errors that `advice` knows.
+        const KNOWN: [(&str, ErrorKind); 4] = [
+            ("No space left on device", ErrorKind::StorageFull),
+            ("Disk quota exceeded", ErrorKind::QuotaExceeded),
+            ("Permission denied", ErrorKind::PermissionDenied),
+            ("Read-only file system", ErrorKind::ReadOnlyFilesystem),
+        ];
+        let said = |words: &str| self.tail.iter().any(|line| line.contains(words));
+        let (_, kind) = KNOWN.into_iter().find(|(words, _)| said(words))?;
+        Some(advice(kind).trim_start_matches("; ").to_owned())
+    }
+
     fn how(&self) -> String {
         match (self.code, self.signal) {
             (Some(code), _) => {
@@ -176,6 +225,9 @@ impl fmt::Display for Failure {
         }
         if !self.tail.is_empty() {
             write!(formatter, "; its last lines:\n  {}", self.tail.join("\n  "))?;
+        }
+        if let Some(advice) = self.advice() {
+            write!(formatter, "\n{advice}")?;
         }
         Ok(())
     }
@@ -210,6 +262,18 @@ mod tests {
     fn without_a_log_none_is_named() {
         let text = Failure { log: None, tail: vec![], ..failure(Some(4), None) }.to_string();
         assert!(text.ends_with("with exit code 4 (bad or missing input)"), "{text}");
+    }
+
+    #[test]
+    fn what_the_program_cannot_say_is_the_last_line() {
+        let last = |failure: Failure| failure.to_string().lines().last().unwrap_or_default().to_owned();
+        assert!(last(failure(None, Some(9))).starts_with("give it more memory"));
+        let full = vec!["error: cannot write data/s: No space left on device (os error 28)".to_owned()];
+        let text = last(Failure { tail: full, ..failure(Some(1), None) });
+        assert_eq!(text, "free space on that disk, then run the same command again");
+        let refused = vec!["error: x: Permission denied (os error 13)".to_owned()];
+        assert!(last(Failure { tail: refused, ..failure(Some(1), None) }).starts_with("make that folder writable"));
+        assert_eq!(last(failure(Some(4), None)), "  error: loss is not finite");
     }
 
     #[test]
