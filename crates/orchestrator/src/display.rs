@@ -90,12 +90,14 @@ impl Display {
             bar.enable_steady_tick(TICK);
             bar
         });
+        self.renew();
         Line { display: self, at, place, bar, since }
     }
 
     /// A task has nothing to do.
     pub fn skip(&self, at: usize) {
         lock(&self.state).estimate.skip(at);
+        self.renew();
     }
 
     /// What else the line of the whole run says; empty for nothing.
@@ -118,6 +120,13 @@ impl Display {
             Mode::None => {}
             Mode::Bar => self.bars.suspend(|| eprintln!("{text}")),
             _ => eprintln!("{text}"),
+        }
+    }
+
+    fn renew(&self) {
+        if let Some(whole) = &self.whole {
+            let text = lock(&self.state).text();
+            whole.set_message(text);
         }
     }
 
@@ -202,6 +211,7 @@ impl Line<'_> {
             state.estimate.end(self.at, well);
             state.text()
         };
+        display.renew();
         let how = if well { "done" } else { "stopped" };
         let ended = format!("{}: {how} after {:.1} s", self.place, self.since.elapsed().as_secs_f64());
         // A terminal shows the whole all the time.

@@ -72,6 +72,9 @@ pub struct RunArgs {
     /// Options of sbatch, for all jobs or those of one stage: partition, account, time, memory, cpus, gres or any other; may be repeated
     #[arg(long = "slurm", value_name = "[STAGE:]KEY=VALUE,...")]
     pub slurm: Vec<String>,
+    /// With --executor slurm: what each program is run by, such as "apptainer exec --nv chumoku.sif"; words are split at spaces
+    #[arg(long, value_name = "COMMAND")]
+    pub inside: Option<String>,
     /// With --executor slurm: submit and return; the same command without it follows
     #[arg(long)]
     pub detach: bool,
@@ -88,8 +91,8 @@ pub fn run(args: &RunArgs, programs: &Path) -> Result<(), Error> {
     let started = Instant::now();
     args.progress.install();
     let options = Options::parse(&args.slurm)?;
-    if args.executor == ExecutorName::Local && (args.detach || !args.slurm.is_empty()) {
-        return Err(Error::Usage("--slurm and --detach need --executor slurm".to_owned()));
+    if args.executor == ExecutorName::Local && (args.detach || args.inside.is_some() || !args.slurm.is_empty()) {
+        return Err(Error::Usage("--slurm, --inside and --detach need --executor slurm".to_owned()));
     }
     let config = Config::load(&args.study, &args.set)?;
     let tasks = plan::tasks(&config).map_err(Error::Splits)?;
@@ -151,6 +154,7 @@ impl Study<'_> {
             layout: &layout,
             display: &display,
             options,
+            inside: args.inside.as_deref().unwrap_or_default(),
             jobs: args.jobs,
             detach: args.detach,
         };

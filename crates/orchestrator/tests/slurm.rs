@@ -93,7 +93,7 @@ fn a_study_runs_as_it_does_here() {
     let Some(cluster) = Cluster::start() else { return };
     let (here, there) = (Study::new(), Study::new());
     assert_eq!(here.run("", &["run", "study.yaml", "--set", "train.gamma=2"]).code, Some(0));
-    let answer = cluster.run(&there, "", &["--set", "train.gamma=2", "--slurm", "time=10", "--slurm", "train:nice=5"]);
+    let answer = cluster.run(&there, "", &["--set", "train.gamma=2", "--slurm", "time=10", "--slurm", "train:nice=5", "--inside", "env INSIDE=1"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert!(answer.err.contains("s: submitted 7 tasks in jobs 1, 2, 3, 4 (chumoku-s-"), "{answer:?}");
     assert!(answer.err.contains("[7/7] report: done after"), "{answer:?}");
@@ -102,6 +102,7 @@ fn a_study_runs_as_it_does_here() {
     assert_eq!(calls(&here), calls(&there));
     let log = "data/s/logs/train-proposed-fold-1-seed-0.log";
     assert_eq!(here.file(log).lines().count(), there.file(log).lines().count(), "{}", there.file(log));
+    assert!(there.file(log).starts_with("$ env INSIDE=1 /"), "{}", there.file(log));
     // What sbatch was told, as Slurm understood it.
     let array = cluster.slurm("scontrol", &["show", "job", "3_0"]);
     for part in ["NumCPUs=1 ", "TimeLimit=00:10:00", "Nice=5", "Requeue="] {
@@ -234,7 +235,7 @@ fn the_same_bytes_wherever_and_however_many_at_a_time() {
         for text in ["paths.data=HERE/data", "paths.reports=HERE/reports", "train.epochs=1", "phantom.patients_per_class=4"] {
             command.args(set(text));
         }
-        let answer = Answer::of(command.args(set("phantom.slices=4")).output().unwrap());
+        let answer = Answer::of(command.args(set("phantom.slices=3")).output().unwrap());
         assert_eq!(answer.code, Some(0), "{answer:?}");
         (sums(folder.path()), folder)
     };

@@ -48,6 +48,8 @@ pub struct Slurm<'a> {
     pub display: &'a Display,
     /// What sbatch is told besides.
     pub options: Options,
+    /// What each program is run by, such as a container; may be empty.
+    pub inside: &'a str,
     /// Tasks of an array at a time; none: as Slurm sees fit.
     pub jobs: Option<u16>,
     /// Submit, and do not wait.

@@ -44,8 +44,9 @@ pub fn text(slurm: &Slurm<'_>, folder: &Path, tasks: &[usize]) -> String {
         let task = &slurm.graph.tasks()[*at];
         let program = slurm.programs.path(task.stage).as_os_str();
         let arguments = stage::arguments(slurm.file, slurm.set, task);
+        let inside = slurm.inside.split_whitespace().map(OsStr::new);
         let words: Vec<String> =
-            std::iter::once(quoted(program)).chain(arguments.iter().map(|word| quoted(word))).collect();
+            inside.chain([program]).chain(arguments.iter().map(|word| word.as_os_str())).map(quoted).collect();
         let log = quoted(slurm.layout.log(&task.id).as_os_str());
         let code = quoted(code_file(folder, &task.id).as_os_str());
         text.push_str(&format!("{element}) log={log} code={code}\n  set -- {} ;;\n", words.join(" ")));
