@@ -4,9 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use contract::interrupt;
 use contract::plan::Task;
 use contract::progress::{self, Mode};
-use contract::interrupt;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::estimate::{Estimate, span};

@@ -44,7 +44,9 @@ pub enum Error {
         holder: String,
     },
     /// A killed run of the same study left a stage program that does not end.
-    #[error("study \"{study}\" was run by {holder}, which is gone, but a stage program that it started still runs; end that program")]
+    #[error(
+        "study \"{study}\" was run by {holder}, which is gone, but a stage program that it started still runs; end that program"
+    )]
     Orphan {
         /// The study.
         study: String,
@@ -125,9 +127,11 @@ impl Coded for Error {
             Self::Task(error) => error.exit(),
             Self::Splits(_) | Self::Input { .. } => Exit::Input,
             Self::Slurm(error) => error.exit(),
-            Self::MissingProgram { .. } | Self::Start { .. } | Self::Doctor { .. } | Self::Untrained { .. } | Self::Classes { .. } => {
-                Exit::Missing
-            }
+            Self::MissingProgram { .. }
+            | Self::Start { .. }
+            | Self::Doctor { .. }
+            | Self::Untrained { .. }
+            | Self::Classes { .. } => Exit::Missing,
             Self::Usage(_) => Exit::Usage,
             Self::Locked { .. } | Self::Orphan { .. } | Self::Io { .. } | Self::Table(_) => Exit::Unexpected,
             Self::Stage(failure) => failure.exit(),
@@ -139,7 +143,9 @@ impl Coded for Error {
 /// What to do about a file that cannot be written, where that is known; begins with a semicolon.
 fn advice(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free space on that disk, then run the same command again",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "; free space on that disk, then run the same command again"
+        }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             "; make that folder writable, or set paths.data and paths.reports to folders that are"
         }

@@ -1,7 +1,7 @@
 //! How far a run is and how long it still takes, from the times measured so far in this run.
 //!
 //! Stages follow each other, so what is left is a sum over stages. Within one, tasks run side by side: what is left of it is its
-//! work divided by the tasks at a time, and never less than its longest task. A task is expected to take the mean of those of its
+//! work divided by the tasks that run at a time, and never less than its longest task. A task is expected to take the mean of those of its
 //! stage that have ended; before the first has, what a running one took divided by the part that it says is done.
 
 use std::time::{Duration, Instant};
@@ -88,7 +88,8 @@ impl Estimate {
     pub fn left(&self, now: Instant) -> Option<Left> {
         let (mut time, mut known, mut at_least) = (Duration::ZERO, false, false);
         for stage in Stage::ALL {
-            let states: Vec<State> = self.tasks.iter().filter(|(of, _)| *of == stage).map(|(_, state)| *state).collect();
+            let states: Vec<State> =
+                self.tasks.iter().filter(|(of, _)| *of == stage).map(|(_, state)| *state).collect();
             if !states.iter().any(|state| matches!(state, State::Waiting | State::Running(..))) {
                 continue;
             }
@@ -111,7 +112,10 @@ impl Estimate {
             _ => None,
         };
         let left: Vec<Duration> = states.iter().filter_map(left).collect();
-        let width = u32::try_from(self.jobs.min(left.len()).max(1)).unwrap_or(u32::MAX);
+        // A cluster may run fewer than it is allowed to.
+        let running = states.iter().filter(|state| matches!(state, State::Running(..))).count();
+        let width = if running > 0 { running } else { self.jobs };
+        let width = u32::try_from(width.min(left.len()).max(1)).unwrap_or(u32::MAX);
         let longest = left.iter().max().copied().unwrap_or_default();
         Some((left.iter().sum::<Duration>() / width).max(longest))
     }
@@ -172,9 +176,10 @@ mod tests {
         // A report of which nothing is known makes it a lower bound; one that ran does not.
         states.push((Stage::Report, State::Waiting));
         assert_eq!(estimate(2, &states).left(now), Some(Left { time: seconds(170), at_least: true }));
-        // With as many jobs as tasks the longest task is left.
-        states.pop();
-        assert_eq!(estimate(6, &states).left(now).map(|left| left.time), Some(seconds(100)));
+        // Before any runs, the jobs count: with as many as tasks one task is left, with one job two.
+        let waiting = [train(State::Ran(seconds(100))), train(State::Waiting), train(State::Waiting)];
+        let left = |jobs| estimate(jobs, &waiting).left(now).map(|left| left.time);
+        assert_eq!((left(6), left(1)), (Some(seconds(100)), Some(seconds(200))));
     }
 
     #[test]

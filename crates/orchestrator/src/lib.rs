@@ -16,6 +16,7 @@ pub mod predict;
 pub mod programs;
 pub mod schedule;
 pub mod slurm;
+pub mod snakemake;
 pub mod stage;
 
 use std::io::Write;
@@ -45,6 +46,13 @@ pub enum ExecutorName {
     Local,
     /// As jobs of a Slurm cluster, submitted and followed from here
     Slurm,
+}
+
+/// Programs that could run a study's plan instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Export {
+    /// A Snakefile
+    Snakemake,
 }
 
 /// Arguments of `chumoku run`.
@@ -78,6 +86,9 @@ pub struct RunArgs {
     /// With --executor slurm: submit and return; the same command without it follows
     #[arg(long)]
     pub detach: bool,
+    /// Print the plan for another program to run, and change nothing
+    #[arg(long, value_enum, value_name = "PROGRAM")]
+    pub export: Option<Export>,
     /// How progress is shown on stderr
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: Mode,
@@ -99,6 +110,10 @@ pub fn run(args: &RunArgs, programs: &Path) -> Result<(), Error> {
     let graph = Graph::new(tasks);
     graph.check_inputs()?;
     let programs = Programs::find(programs, graph.stages())?;
+    if let Some(Export::Snakemake) = args.export {
+        say(&snakemake::text(&graph, &programs, &args.study, &args.set));
+        return Ok(());
+    }
     if args.dry_run {
         say(&graph::forecast(&config.study, &graph, &programs, args.explain)?);
         return Ok(());

@@ -48,7 +48,6 @@ impl<'a> Local<'a> {
     ) -> Self {
         Self { programs, layout, study, set, display }
     }
-
 }
 
 /// The arguments of a task's program: `--config STUDY [--set k=v]... --progress plain [ARGUMENTS]`. The same wherever it runs.
@@ -289,7 +288,10 @@ mod tests {
         let long: String = (0..20).map(|line| format!("line {line}\n")).collect();
         std::fs::write(&log, format!("$ a\nerror: old\n$ b\n{long}\nerror: new\n")).unwrap();
         let tail_now = tail(&log);
-        assert_eq!((tail_now.len(), tail_now[0].as_str(), tail_now[TAIL - 1].as_str()), (TAIL, "line 13", "error: new"));
+        assert_eq!(
+            (tail_now.len(), tail_now[0].as_str(), tail_now[TAIL - 1].as_str()),
+            (TAIL, "line 13", "error: new")
+        );
         std::fs::write(&log, "$ a\nerror: old\n$ b\n").unwrap();
         assert!(tail(&log).is_empty() && tail(Path::new("/no/such/log")).is_empty());
     }

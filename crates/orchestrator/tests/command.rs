@@ -91,3 +91,28 @@ fn the_doctor_names_what_is_missing() {
     assert!(answer.out.contains("problem  lung model           data/models/lung-unet.pt: no such file"), "{answer:?}");
     assert!(answer.out.contains("ok       chumoku-train"), "{answer:?}");
 }
+
+#[test]
+fn a_plan_can_be_taken_to_snakemake() {
+    let study = Study::new();
+    let answer =
+        study.run("", &["run", "study.yaml", "--set", "train.methods.proposed={loss: alpha}", "--export", "snakemake"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(answer.out.contains("rule all:\n    input: \"reports/s/receipt.yaml\"\n"), "{answer:?}");
+    let train = "rule t5_train_proposed_fold_1_seed_0:\n    input: \"data/s/1_masks/receipt.yaml\", \"data/s/2_folds/receipt.yaml\"\n    \
+                 output: \"data/s/3_runs/proposed/fold-1/seed-0/receipt.yaml\"\n    threads: 1\n    shell: \"'/";
+    assert!(answer.out.contains(train), "{answer:?}");
+    assert!(answer.out.contains("'train.methods.proposed={{loss: alpha}}'"), "braces are Snakemake's: {answer:?}");
+    assert!(study.file("calls").is_empty() && !study.path().join("data").exists());
+    // Where a test environment has it, Snakemake itself reads the file.
+    let Some(snakemake) = std::env::var_os("CHUMOKU_SNAKEMAKE") else {
+        return eprintln!("skipped: CHUMOKU_SNAKEMAKE names no snakemake");
+    };
+    std::fs::write(study.path().join("Snakefile"), &answer.out).unwrap();
+    let mut dry = std::process::Command::new(snakemake);
+    let output = dry.args(["--dry-run", "--quiet", "rules"]).current_dir(study.path()).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    // All seven tasks and the rule that wants them.
+    assert!(said.lines().any(|line| line.split_whitespace().eq(["total", "8"])), "{said}");
+}

@@ -69,7 +69,9 @@ fn a_folder_that_may_only_be_read() {
     let answer = study.run("", &["run", "study.yaml"]);
     assert_eq!(answer.code, Some(1), "{answer:?}");
     assert!(last(&answer).contains("Read-only file system"), "{answer:?}");
-    assert!(last(&answer).ends_with("make that folder writable, or set paths.data and paths.reports to folders that are"));
+    assert!(
+        last(&answer).ends_with("make that folder writable, or set paths.data and paths.reports to folders that are")
+    );
     drop(disk);
     assert_eq!(study.run("", &["run", "study.yaml"]).code, Some(0));
 }

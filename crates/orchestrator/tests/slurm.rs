@@ -3,12 +3,15 @@
 mod fake;
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use fake::{Answer, Study, terminate};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// A private Slurm of four cores, stopped when dropped.
 struct Cluster {
@@ -93,7 +96,11 @@ fn a_study_runs_as_it_does_here() {
     let Some(cluster) = Cluster::start() else { return };
     let (here, there) = (Study::new(), Study::new());
     assert_eq!(here.run("", &["run", "study.yaml", "--set", "train.gamma=2"]).code, Some(0));
-    let answer = cluster.run(&there, "", &["--set", "train.gamma=2", "--slurm", "time=10", "--slurm", "train:nice=5", "--inside", "env INSIDE=1"]);
+    let answer = cluster.run(
+        &there,
+        "",
+        &["--set", "train.gamma=2", "--slurm", "time=10", "--slurm", "train:nice=5", "--inside", "env INSIDE=1"],
+    );
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert!(answer.err.contains("s: submitted 7 tasks in jobs 1, 2, 3, 4 (chumoku-s-"), "{answer:?}");
     assert!(answer.err.contains("[7/7] report: done after"), "{answer:?}");
@@ -136,7 +143,12 @@ fn a_follower_that_was_killed_is_followed_by_another() {
     let study = Study::new();
     let mut first = cluster.command(&study, "wait train", &[]).spawn().unwrap();
     study.wait_for("train --config");
-    kill_hard(&mut first);
+    // A terminal that closes, and then the worst.
+    kill(Pid::from_raw(first.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
+    assert_eq!(first.wait().unwrap().signal(), Some(Signal::SIGHUP as i32));
+    let mut again = cluster.command(&study, "", &[]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    kill_hard(&mut again);
     let others = cluster.run(&study, "", &["--set", "train.epochs=3"]);
     assert_eq!(others.code, Some(1), "{others:?}");
     assert!(others.err.contains("of an earlier run with other settings or programs"), "{others:?}");
@@ -195,7 +207,9 @@ fn a_refused_submission_leaves_no_jobs() {
     let answer = cluster.run(&study, "", &["--slurm", "report:partition=none"]);
     assert_eq!(answer.code, Some(1), "{answer:?}");
     assert!(answer.err.contains("sbatch failed: ") && answer.err.contains("invalid partition"), "{answer:?}");
-    wait_until("the end of all jobs", || !cluster.states().contains("PENDING") && !cluster.states().contains("RUNNING"));
+    wait_until("the end of all jobs", || {
+        !cluster.states().contains("PENDING") && !cluster.states().contains("RUNNING")
+    });
     assert!(!study.path().join("data/s/slurm/jobs.json").exists());
 }
 
@@ -203,7 +217,11 @@ fn a_refused_submission_leaves_no_jobs() {
 fn without_slurm_that_is_what_is_said() {
     let study = Study::new();
     let answer = Answer::of(
-        study.command("", &["run", "study.yaml", "--executor", "slurm"]).env("PATH", "/no/such/folder").output().unwrap(),
+        study
+            .command("", &["run", "study.yaml", "--executor", "slurm"])
+            .env("PATH", "/no/such/folder")
+            .output()
+            .unwrap(),
     );
     assert_eq!(answer.code, Some(6), "{answer:?}");
     assert!(answer.err.contains("or use --executor local"), "{answer:?}");
@@ -212,8 +230,14 @@ fn without_slurm_that_is_what_is_said() {
 /// BLAKE3 of every Parquet, safetensors and CSV file under `folder`.
 fn sums(folder: &Path) -> BTreeMap<PathBuf, String> {
     let files = contract::hash::walk(folder).unwrap();
-    let data = |file: &PathBuf| ["parquet", "safetensors", "csv"].iter().any(|end| file.extension().is_some_and(|is| is == *end));
-    files.into_iter().filter(data).map(|file| (file.clone(), contract::hash::file(&folder.join(file)).unwrap())).collect()
+    let data = |file: &PathBuf| {
+        ["parquet", "safetensors", "csv"].iter().any(|end| file.extension().is_some_and(|is| is == *end))
+    };
+    files
+        .into_iter()
+        .filter(data)
+        .map(|file| (file.clone(), contract::hash::file(&folder.join(file)).unwrap()))
+        .collect()
 }
 
 /// A tiny study by the real programs: one task at a time, two, and on a cluster.
@@ -222,7 +246,10 @@ fn the_same_bytes_wherever_and_however_many_at_a_time() {
     let chumoku = Path::new(env!("CARGO_BIN_EXE_chumoku"));
     let stages = contract::plan::Stage::ALL.map(|stage| chumoku.with_file_name(stage.program()));
     if let Some(missing) = stages.iter().find(|path| !path.is_file()) {
-        eprintln!("skipped: no {}; build all programs with `cargo build --release --workspace --bins`", missing.display());
+        eprintln!(
+            "skipped: no {}; build all programs with `cargo build --release --workspace --bins`",
+            missing.display()
+        );
         return;
     }
     let Some(cluster) = Cluster::start() else { return };
@@ -232,7 +259,9 @@ fn the_same_bytes_wherever_and_however_many_at_a_time() {
         let set = |text: &str| ["--set".to_owned(), text.replace("HERE", &folder.path().display().to_string())];
         let mut command = Command::new(chumoku);
         command.current_dir(&root).env("SLURM_CONF", cluster.conf()).args(["run", "pipelines/smoke.yaml"]).args(extra);
-        for text in ["paths.data=HERE/data", "paths.reports=HERE/reports", "train.epochs=1", "phantom.patients_per_class=4"] {
+        for text in
+            ["paths.data=HERE/data", "paths.reports=HERE/reports", "train.epochs=1", "phantom.patients_per_class=4"]
+        {
             command.args(set(text));
         }
         let answer = Answer::of(command.args(set("phantom.slices=3")).output().unwrap());

@@ -12,7 +12,8 @@ const COLUMNS: usize = 160;
 
 /// `chumoku run study.yaml` on a terminal, which is recorded in the file `screen` of the study.
 fn on_a_terminal(study: &Study, fake: &str) -> Option<Child> {
-    let run = format!("stty cols {COLUMNS} rows 40; exec {} run study.yaml --jobs 2", programs().join("chumoku").display());
+    let run =
+        format!("stty cols {COLUMNS} rows 40; exec {} run study.yaml --jobs 2", programs().join("chumoku").display());
     let mut command = Command::new("script");
     command.args(["--quiet", "--return", "--flush", "--command", &run, "screen"]).current_dir(study.path());
     command.env("FAKE", fake).env("TERM", "xterm").env("SHELL", "/bin/sh");
@@ -77,11 +78,17 @@ fn lines_move_below_and_leave_only_what_was_said() {
     let left = screen(&shown);
     let counted = |part: &str| left.iter().filter(|line| line.contains(part)).count();
     assert_eq!((counted("runs because no output"), counted(": done after ")), (7, 7), "{left:#?}");
-    assert_eq!((counted("tasks done"), counted("images"), counted("eta")), (0, 0, 0), "nothing that moved is left: {left:#?}");
+    assert_eq!(
+        (counted("tasks done"), counted("images"), counted("eta")),
+        (0, 0, 0),
+        "nothing that moved is left: {left:#?}"
+    );
     for line in left.iter().filter(|line| line.contains("[3/7]")) {
         assert!(line.starts_with("[3/7] train/conventional/fold-0/seed-0: "), "nothing is printed over it: {left:#?}");
     }
-    assert!(left.iter().any(|line| line == "s: ran 7 of 7 tasks, 0 were up to date" || line.starts_with("s: ran 7 of 7 ")));
+    assert!(
+        left.iter().any(|line| line == "s: ran 7 of 7 tasks, 0 were up to date" || line.starts_with("s: ran 7 of 7 "))
+    );
 }
 
 #[test]

@@ -24,8 +24,20 @@ pub struct Seen {
 
 /// States in which a job may still run, or run again.
 const ALIVE: [&str; 14] = [
-    "PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESIZING",
-    "RESV_DEL_HOLD", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "STOPPED",
+    "PENDING",
+    "RUNNING",
+    "SUSPENDED",
+    "COMPLETING",
+    "CONFIGURING",
+    "REQUEUED",
+    "REQUEUE_FED",
+    "REQUEUE_HOLD",
+    "RESIZING",
+    "RESV_DEL_HOLD",
+    "SIGNALING",
+    "SPECIAL_EXIT",
+    "STAGE_OUT",
+    "STOPPED",
 ];
 
 impl Seen {
@@ -74,7 +86,10 @@ pub fn submit(arguments: &[String]) -> Result<String, Error> {
     // With several clusters: `id;cluster`.
     let id = said.trim().split(';').next().unwrap_or_default();
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Error::Command { command: "sbatch", said: format!("expected the number of a job, got \"{said}\"") });
+        return Err(Error::Command {
+            command: "sbatch",
+            said: format!("expected the number of a job, got \"{said}\""),
+        });
     }
     Ok(id.to_owned())
 }

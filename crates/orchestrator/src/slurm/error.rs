@@ -8,7 +8,9 @@ use contract::{Coded, Exit};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Slurm is not installed here.
-    #[error("no program {0} on this machine; run this where Slurm's commands work (a login node), or use --executor local")]
+    #[error(
+        "no program {0} on this machine; run this where Slurm's commands work (a login node), or use --executor local"
+    )]
     NoProgram(&'static str),
     /// One of Slurm's commands failed.
     #[error("{command} failed: {said}")]
@@ -88,7 +90,9 @@ pub enum Error {
         advice: String,
     },
     /// Ctrl-C or SIGTERM.
-    #[error("stopped, and cancelled {0}; the same command goes on from where they were (a training run from its last checkpoint)")]
+    #[error(
+        "stopped, and cancelled {0}; the same command goes on from where they were (a training run from its last checkpoint)"
+    )]
     Cancelled(String),
 }
 

@@ -184,7 +184,9 @@ impl<'a> Follow<'a> {
     fn ended(&mut self, index: usize, state: Option<&Seen>, end: End) {
         if self.watched {
             match &end {
-                End::Well(false) if self.tracked[index].line.is_none() => self.slurm.display.skip(self.tracked[index].at),
+                End::Well(false) if self.tracked[index].line.is_none() => {
+                    self.slurm.display.skip(self.tracked[index].at)
+                }
                 End::Cancelled if self.tracked[index].line.is_none() => {}
                 _ => self.open(index, state),
             }
@@ -286,7 +288,8 @@ impl<'a> Follow<'a> {
             Ok(Decision::UpToDate) => End::Well(true),
             _ if self.tracked.iter().any(|one| !matches!(one.end, None | Some(End::Well(_)))) => End::Cancelled,
             _ => {
-                let advice = "ask your cluster's administrator why, if the same command does not go on from where it was";
+                let advice =
+                    "ask your cluster's administrator why, if the same command does not go on from where it was";
                 End::Failed(self.job_error(index, "gone from Slurm without a word", advice.to_owned()))
             }
         }))
@@ -295,9 +298,12 @@ impl<'a> Follow<'a> {
     /// How many wait, and why; said once of a reason that may never pass.
     fn remark(&mut self, seen: &BTreeMap<Place, Seen>) {
         let waiting = || seen.values().filter(|state| state.is_waiting());
-        let short = |reason: &str| reason.trim_matches(['(', ')']).split([',', ' ']).next().unwrap_or_default().to_owned();
-        let why: BTreeSet<String> =
-            waiting().map(|state| short(&state.reason)).filter(|reason| reason != "Dependency" && reason != "None").collect();
+        let short =
+            |reason: &str| reason.trim_matches(['(', ')']).split([',', ' ']).next().unwrap_or_default().to_owned();
+        let why: BTreeSet<String> = waiting()
+            .map(|state| short(&state.reason))
+            .filter(|reason| reason != "Dependency" && reason != "None")
+            .collect();
         let count = waiting().count();
         let why: Vec<String> = why.into_iter().collect();
         self.slurm.display.remark(match (count, why.is_empty()) {

@@ -104,7 +104,8 @@ impl Slurm<'_> {
         let same = record.plan == self.plan();
         match (alive, same) {
             (true, false) => {
-                Err(Error::Others { study: self.study.to_owned(), jobs: record.summary(), name: record.name.clone() }.into())
+                Err(Error::Others { study: self.study.to_owned(), jobs: record.summary(), name: record.name.clone() }
+                    .into())
             }
             (false, false) => Ok(Some(0)),
             (false, true) => self.follow(record, false).map(Some).or_else(|error| self.ended_badly(&error)),

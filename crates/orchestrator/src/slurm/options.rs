@@ -10,8 +10,21 @@ const WORDS: [(&str, &str); 2] = [("memory", "mem"), ("cpus", CPUS)];
 pub const CPUS: &str = "cpus-per-task";
 /// Options that Chumoku gives itself, or that would keep it from following.
 const OURS: [&str; 15] = [
-    "array", "chdir", "dependency", "error", "help", "hold", "job-name", "kill-on-invalid-dep", "open-mode", "output",
-    "parsable", "signal", "test-only", "wait", "wrap",
+    "array",
+    "chdir",
+    "dependency",
+    "error",
+    "help",
+    "hold",
+    "job-name",
+    "kill-on-invalid-dep",
+    "open-mode",
+    "output",
+    "parsable",
+    "signal",
+    "test-only",
+    "wait",
+    "wrap",
 ];
 
 /// Options of sbatch, of one stage or of all.
@@ -83,7 +96,8 @@ mod tests {
     #[test]
     fn words_become_options_of_a_stage_or_of_all() {
         let options =
-            parse(&["train:gres=gpu:1,tmp:2,time=04:00:00", "partition=gpu,memory=8G,time=10", "exclusive", "cpus=2"]).unwrap();
+            parse(&["train:gres=gpu:1,tmp:2,time=04:00:00", "partition=gpu,memory=8G,time=10", "exclusive", "cpus=2"])
+                .unwrap();
         let all = ["--partition=gpu", "--mem=8G", "--time=10", "--exclusive", "--cpus-per-task=2"];
         assert_eq!(options.arguments(Stage::Report), all);
         let train = [&all[..], &["--gres=gpu:1,tmp:2", "--time=04:00:00"]].concat();
@@ -102,7 +116,9 @@ mod tests {
         ] {
             match parse(&[words]) {
                 Err(error) => assert!(error.to_string().contains(part), "{words}: {error}"),
-                Ok(options) => assert_eq!((words, options.arguments(Stage::Train)), ("time=3,", vec!["--time=3,".to_owned()])),
+                Ok(options) => {
+                    assert_eq!((words, options.arguments(Stage::Train)), ("time=3,", vec!["--time=3,".to_owned()]))
+                }
             }
         }
     }

@@ -38,7 +38,8 @@ pub fn code_file(folder: &Path, task: &str) -> PathBuf {
 
 /// The script of the tasks with these indices, elements 0, 1, 2 ... of a job.
 pub fn text(slurm: &Slurm<'_>, folder: &Path, tasks: &[usize]) -> String {
-    let mut text = "#!/bin/sh\n# Made by `chumoku run --executor slurm`, which also follows what this starts.\n".to_owned();
+    let mut text =
+        "#!/bin/sh\n# Made by `chumoku run --executor slurm`, which also follows what this starts.\n".to_owned();
     text.push_str(&format!("call={}\ncase ${{SLURM_ARRAY_TASK_ID:-0}} in\n", quoted(OsStr::new(CALL))));
     for (element, at) in tasks.iter().enumerate() {
         let task = &slurm.graph.tasks()[*at];
@@ -57,7 +58,7 @@ pub fn text(slurm: &Slurm<'_>, folder: &Path, tasks: &[usize]) -> String {
 }
 
 /// A word for the shell. Paths that are not UTF-8 are as lossy here as they are in the study's own YAML.
-fn quoted(word: &OsStr) -> String {
+pub fn quoted(word: &OsStr) -> String {
     format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"))
 }
 

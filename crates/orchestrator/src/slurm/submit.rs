@@ -31,6 +31,8 @@ struct Job {
 /// Slurm refuses one, or the run is interrupted: those before it are cancelled. A file cannot be written.
 pub fn all(slurm: &Slurm<'_>, forecasts: &[Forecast]) -> Result<Record, crate::Error> {
     let name = name(slurm.study);
+    // Does Slurm answer at all? Nothing is written before.
+    client::states(&name)?;
     let top = record::folder(slurm.layout);
     let folder = top.join(&name);
     let failed = |source| crate::Error::Io { path: folder.clone(), source };
@@ -43,8 +45,10 @@ pub fn all(slurm: &Slurm<'_>, forecasts: &[Forecast]) -> Result<Record, crate::E
     record.write(slurm.layout)?;
     let submitted = each(slurm, forecasts, &folder, &mut record);
     if let Err(error) = submitted {
-        client::cancel(&record.name, false)?;
-        record::remove(slurm.layout)?;
+        // If they cannot be cancelled, the next run finds the record and tries again.
+        if client::cancel(&record.name, false).is_ok() {
+            record::remove(slurm.layout)?;
+        }
         return Err(error);
     }
     record.complete = true;
@@ -52,12 +56,7 @@ pub fn all(slurm: &Slurm<'_>, forecasts: &[Forecast]) -> Result<Record, crate::E
     Ok(record)
 }
 
-fn each(
-    slurm: &Slurm<'_>,
-    forecasts: &[Forecast],
-    folder: &Path,
-    record: &mut Record,
-) -> Result<(), crate::Error> {
+fn each(slurm: &Slurm<'_>, forecasts: &[Forecast], folder: &Path, record: &mut Record) -> Result<(), crate::Error> {
     let run = |at: &usize| forecasts[*at] != Forecast::UpToDate;
     let tasks: Vec<usize> = (0..forecasts.len()).filter(run).collect();
     let jobs = jobs(slurm.graph.tasks(), |at| slurm.graph.needs(at), &tasks, client::array_limit());
@@ -109,7 +108,9 @@ fn jobs<'a>(all: &[Task], needs: impl Fn(usize) -> &'a [usize], tasks: &[usize],
         let needs = (0..jobs.len()).filter(|other| needed(&jobs[*other])).collect();
         let new = Job { stage: task.stage, tasks: vec![*at], needs, cores: cores(task) };
         let joins = |job: &&mut Job| {
-            new.is_array() && (job.stage, &job.needs, job.cores) == (new.stage, &new.needs, new.cores) && job.tasks.len() < limit
+            new.is_array()
+                && (job.stage, &job.needs, job.cores) == (new.stage, &new.needs, new.cores)
+                && job.tasks.len() < limit
         };
         match jobs.iter_mut().find(joins) {
             Some(job) => job.tasks.push(*at),
@@ -120,7 +121,7 @@ fn jobs<'a>(all: &[Task], needs: impl Fn(usize) -> &'a [usize], tasks: &[usize],
 }
 
 /// As many cores as the study gives the task threads; none where it says "all", or nothing.
-fn cores(task: &Task) -> Option<u64> {
+pub fn cores(task: &Task) -> Option<u64> {
     let section = match task.stage {
         Stage::Train => "train",
         Stage::Preprocess => "preprocess",
@@ -129,7 +130,13 @@ fn cores(task: &Task) -> Option<u64> {
     task.config[section]["threads"].as_u64().filter(|threads| *threads > 0)
 }
 
-fn arguments(slurm: &Slurm<'_>, name: &str, job: &Job, ids: &[String], script: PathBuf) -> Result<Vec<String>, crate::Error> {
+fn arguments(
+    slurm: &Slurm<'_>,
+    name: &str,
+    job: &Job,
+    ids: &[String],
+    script: PathBuf,
+) -> Result<Vec<String>, crate::Error> {
     let here = std::env::current_dir().map_err(|source| crate::Error::Io { path: PathBuf::from("."), source })?;
     let folder = script.parent().unwrap_or(Path::new(".")).display();
     let (stage, number) = (job.stage.name(), if job.is_array() { "%A_%a" } else { "%j" });
