@@ -66,7 +66,9 @@ pub fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; make room on that disk, and give the same command: it goes on from where it was"
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "; see that you may write there",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; make that folder writable, or set paths.data and paths.reports to folders that are"
+        }
         _ => "",
     }
 }

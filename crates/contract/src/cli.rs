@@ -129,7 +129,7 @@ where
     let mut read = hash::Cache::default();
     match receipt::decide(task, &program, &mut read)? {
         Decision::UpToDate if !force => {
-            eprintln!("{}: up to date", task.id);
+            eprintln!("{}", up_to_date(&task.id));
             return Ok(false);
         }
         Decision::UpToDate => eprintln!("{}: runs because of --force", task.id),
@@ -153,6 +153,11 @@ where
             Err(error)
         }
     }
+}
+
+/// What a stage says of a task that has nothing to do.
+pub fn up_to_date(task: &str) -> String {
+    format!("{task}: up to date")
 }
 
 /// The first reasons, and how many more.

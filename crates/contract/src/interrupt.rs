@@ -1,8 +1,17 @@
 //! Ctrl-C and SIGTERM ask for a stop; loops look at [`requested`] and end at the next safe point.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+type Speak = Box<dyn Fn(&str) + Send + Sync>;
+
 static REQUESTED: AtomicBool = AtomicBool::new(false);
+static SPEAK: OnceLock<Speak> = OnceLock::new();
+
+/// Has a display print the handler's one line, which would otherwise land in the middle of what moves. The first one stays.
+pub fn speak_through(speak: impl Fn(&str) + Send + Sync + 'static) {
+    let _ = SPEAK.set(Box::new(speak));
+}
 
 /// Installs the handler. A second signal ends the program at once.
 pub fn install() {
@@ -11,7 +20,8 @@ pub fn install() {
         if REQUESTED.swap(true, Ordering::SeqCst) {
             std::process::exit(crate::Exit::Interrupted as i32);
         }
-        eprintln!("stopping at the next safe point; press Ctrl-C again to stop at once");
+        let text = "stopping at the next safe point; press Ctrl-C again to stop at once";
+        SPEAK.get().map_or_else(|| eprintln!("{text}"), |speak| speak(text));
     });
 }
 

@@ -111,6 +111,7 @@ impl Progress {
         }
     }
 
+    /// What [`part`] reads.
     fn line(&self, message: &str) -> String {
         let done = self.bar.position();
         let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
@@ -120,5 +121,26 @@ impl Progress {
             "{}: {done}/{} {} ({percent:.0} %) {rate:.1}/s eta {eta:.0} s {message}",
             self.what, self.total, self.unit
         )
+    }
+}
+
+/// The part of the work, in 0..1, that a plain line of [`Progress`] says is done; `None` for any other line.
+pub fn part(line: &str) -> Option<f64> {
+    let (before, _) = line.split_once(" %) ")?;
+    before.rsplit_once(" (")?.1.parse().ok().map(|percent: f64| percent / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_line_says_which_part_is_done() {
+        let progress = Progress::new("train/a (b)", "images", 48);
+        progress.bar.set_position(12);
+        assert_eq!(part(&progress.line("loss 0.5")), Some(0.25));
+        for other in ["", "warning: 12 (25 %)", "epoch 3 (no %) of 4", "loss 0.5"] {
+            assert_eq!(part(other), None, "{other}");
+        }
     }
 }

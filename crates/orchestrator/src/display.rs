@@ -1,41 +1,108 @@
-//! What a run shows on stderr: a line for each running task on a terminal, plain lines elsewhere.
+//! What a run shows on stderr: on a terminal a line for each running task and one for the whole, plain lines elsewhere.
 
 use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use contract::progress::Mode;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use contract::interrupt;
+use contract::plan::Task;
+use contract::progress::{self, Mode};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::estimate::{Estimate, span};
 use crate::graph::why;
+
+/// Time between two looks at the clock for the line of the whole run.
+const TICK: Duration = Duration::from_millis(200);
+/// Less than this is not worth saying.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// Tasks that have lines of their own; a terminal is not higher than that.
+const LINES: usize = 12;
 
 /// The display of one run.
 pub struct Display {
     mode: Mode,
     bars: MultiProgress,
-    total: usize,
+    /// The line of the whole run, below the others.
+    whole: Option<ProgressBar>,
+    ids: Vec<String>,
+    state: Arc<Mutex<State>>,
     explain: bool,
 }
 
+struct State {
+    estimate: Estimate,
+    /// What else there is to say of the whole, such as how many tasks wait in a queue.
+    remark: String,
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    /// `4 of 9 tasks done, 2 running, eta 3 min`.
+    fn text(&self) -> String {
+        let estimate = &self.estimate;
+        let mut text = format!("{} of {} tasks done", estimate.done(), estimate.total());
+        if estimate.running() > 0 {
+            text.push_str(&format!(", {} running", estimate.running()));
+        }
+        if !self.remark.is_empty() {
+            text.push_str(&format!(", {}", self.remark));
+        }
+        if let Some(left) = estimate.left(Instant::now()).filter(|left| left.time >= SHORTEST) {
+            let more = if left.at_least { "more than " } else { "" };
+            text.push_str(&format!(", eta {more}{}", span(left.time)));
+        }
+        text
+    }
+}
+
 impl Display {
-    /// For a run of `total` tasks; `mode` as [`Mode::current`] resolves it.
-    pub fn new(mode: Mode, total: usize, explain: bool) -> Self {
-        Self { mode, bars: MultiProgress::new(), total, explain }
+    /// For a run of `tasks`, `jobs` at a time; `mode` as [`Mode::current`] resolves it.
+    pub fn new(mode: Mode, tasks: &[Task], jobs: usize, explain: bool) -> Self {
+        let estimate = Estimate::new(tasks.iter().map(|task| task.stage), jobs);
+        let state = Arc::new(Mutex::new(State { estimate, remark: String::new() }));
+        let bars = MultiProgress::new();
+        let whole = (mode == Mode::Bar).then(|| bars.add(styled("{elapsed} {wide_msg}")));
+        if let Some(bar) = &whole {
+            keep_current(bar, Arc::downgrade(&state));
+            let bars = bars.clone();
+            interrupt::speak_through(move |text| bars.suspend(|| eprintln!("{text}")));
+        }
+        let ids = tasks.iter().map(|task| task.id.clone()).collect();
+        Self { mode, bars, whole, ids, state, explain }
     }
 
-    /// A task starts: says why, and opens its line.
-    pub fn start(&self, at: usize, id: &str, reasons: &[String]) -> Line<'_> {
-        let place = format!("[{}/{}] {id}", at + 1, self.total);
+    /// A task that runs since then: says why, and opens its line.
+    pub fn start(&self, at: usize, reasons: &[String], since: Instant) -> Line<'_> {
+        let place = self.place(at);
         self.say(&format!("{place}: runs because {}", why(reasons, self.explain)));
-        let bar = (self.mode == Mode::Bar).then(|| {
-            let bar = self.bars.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg}") {
-                bar.set_style(style);
-            }
+        let running = {
+            let mut state = lock(&self.state);
+            state.estimate.start(at, since);
+            state.estimate.running()
+        };
+        let bar = self.whole.as_ref().filter(|_| running <= LINES).map(|whole| {
+            let bar = self.bars.insert_before(whole, styled("{spinner} {prefix} {elapsed} {wide_msg}"));
             bar.set_prefix(place.clone());
-            bar.enable_steady_tick(Duration::from_millis(200));
+            bar.enable_steady_tick(TICK);
             bar
         });
-        Line { display: self, id: id.to_owned(), place, bar, started: Instant::now() }
+        self.renew();
+        Line { display: self, at, place, bar, since }
+    }
+
+    /// A task has nothing to do.
+    pub fn skip(&self, at: usize) {
+        lock(&self.state).estimate.skip(at);
+        self.renew();
+    }
+
+    /// What else the line of the whole run says; empty for nothing.
+    pub fn remark(&self, text: String) {
+        lock(&self.state).remark = text;
     }
 
     /// Passes on what a program wrote to stdout.
@@ -47,41 +114,108 @@ impl Display {
         });
     }
 
-    fn say(&self, text: &str) {
+    /// Prints a line above what moves.
+    pub fn say(&self, text: &str) {
         match self.mode {
             Mode::None => {}
             Mode::Bar => self.bars.suspend(|| eprintln!("{text}")),
             _ => eprintln!("{text}"),
         }
     }
+
+    fn renew(&self) {
+        if let Some(whole) = &self.whole {
+            let text = lock(&self.state).text();
+            whole.set_message(text);
+        }
+    }
+
+    fn place(&self, at: usize) -> String {
+        format!("[{}/{}] {}", at + 1, self.ids.len(), self.ids[at])
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        if let Some(whole) = &self.whole {
+            whole.finish_and_clear();
+        }
+    }
+}
+
+fn styled(template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Renews the line of the whole run while its display lives.
+fn keep_current(bar: &ProgressBar, state: Weak<Mutex<State>>) {
+    let bar = bar.downgrade();
+    std::thread::spawn(move || {
+        while let (Some(bar), Some(state)) = (bar.upgrade(), state.upgrade()) {
+            if bar.is_finished() {
+                return;
+            }
+            let text = lock(&state).text();
+            bar.set_message(text);
+            bar.tick();
+            drop((bar, state));
+            std::thread::sleep(TICK);
+        }
+    });
 }
 
 /// The line of one running task.
 pub struct Line<'a> {
     display: &'a Display,
-    id: String,
+    at: usize,
     place: String,
     bar: Option<ProgressBar>,
-    started: Instant,
+    since: Instant,
 }
 
 impl Line<'_> {
     /// The task's program wrote a line. On a terminal it replaces the one before, unless it is a warning.
     pub fn update(&self, text: &str) {
+        let (display, is_warning) = (self.display, text.starts_with("warning"));
+        let id = &display.ids[self.at];
+        if let Some(part) = progress::part(text) {
+            lock(&display.state).estimate.advance(self.at, part);
+        }
         match &self.bar {
-            Some(bar) if !text.starts_with("warning") => bar.set_message(text.to_owned()),
+            // The prefix names the task already.
+            Some(bar) if !is_warning => {
+                let rest = text.strip_prefix(id.as_str()).and_then(|rest| rest.strip_prefix(": "));
+                bar.set_message(rest.unwrap_or(text).to_owned());
+            }
+            // One of those for which there is no room.
+            None if display.mode == Mode::Bar && !is_warning => {}
             // Progress names its task already.
-            _ if text.starts_with(&self.id) => self.display.say(text),
-            _ => self.display.say(&format!("{}: {text}", self.id)),
+            _ if text.starts_with(id.as_str()) => display.say(text),
+            _ => display.say(&format!("{id}: {text}")),
         }
     }
 
     /// The task ended.
     pub fn finish(&self, well: bool) {
+        let display = self.display;
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+            display.bars.remove(bar);
         }
+        let text = {
+            let mut state = lock(&display.state);
+            state.estimate.end(self.at, well);
+            state.text()
+        };
+        display.renew();
         let how = if well { "done" } else { "stopped" };
-        self.display.say(&format!("{}: {how} after {:.1} s", self.place, self.started.elapsed().as_secs_f64()));
+        let ended = format!("{}: {how} after {:.1} s", self.place, self.since.elapsed().as_secs_f64());
+        // A terminal shows the whole all the time.
+        let whole = if display.mode == Mode::Bar || !well { String::new() } else { format!("; {text}") };
+        display.say(&format!("{ended}{whole}"));
     }
 }

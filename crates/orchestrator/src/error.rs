@@ -1,6 +1,7 @@
 //! What can keep a study from finishing.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use contract::config::ConfigError;
@@ -8,6 +9,8 @@ use contract::plan::Stage;
 use contract::receipt::TaskError;
 use contract::table::TableError;
 use contract::{Coded, Exit};
+
+use crate::slurm;
 
 /// Why a study did not finish.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +32,9 @@ pub enum Error {
         /// Where it should be.
         folder: PathBuf,
     },
-    /// An executor that does not exist yet.
-    #[error("--executor slurm is not available in this version; use --executor local")]
-    Executor,
+    /// What a cluster said, or did not.
+    #[error(transparent)]
+    Slurm(#[from] slurm::Error),
     /// Another run of the same study.
     #[error("study \"{study}\" is already being run by {holder}; wait for it, or stop it first")]
     Locked {
@@ -39,6 +42,24 @@ pub enum Error {
         study: String,
         /// Process and command.
         holder: String,
+    },
+    /// A killed run of the same study left a stage program that does not end.
+    #[error(
+        "study \"{study}\" was run by {holder}, which is gone, but a stage program that it started still runs; end that program"
+    )]
+    Orphan {
+        /// The study.
+        study: String,
+        /// Process and command.
+        holder: String,
+    },
+    /// A stage's program exists, but did not start.
+    #[error("cannot start {program}: {source}; build it anew with `cargo build --release`")]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// A file of the orchestrator's own.
     #[error("{path}: {source}{advice}", advice = contract::atomic::advice(source))]
@@ -167,12 +188,15 @@ impl Coded for Error {
             Self::Splits(_) | Self::Input { .. } | Self::Init(_) | Self::NoLog { .. } | Self::Unfinished { .. } => {
                 Exit::Input
             }
+            Self::Slurm(error) => error.exit(),
             Self::Verify { .. } | Self::Rerun { .. } | Self::Damaged { .. } => Exit::Audit,
-            Self::MissingProgram { .. } | Self::Doctor { .. } | Self::Untrained { .. } | Self::Classes { .. } => {
-                Exit::Missing
-            }
-            Self::Executor | Self::Usage(_) => Exit::Usage,
-            Self::Locked { .. } | Self::Io { .. } | Self::Table(_) => Exit::Unexpected,
+            Self::MissingProgram { .. }
+            | Self::Start { .. }
+            | Self::Doctor { .. }
+            | Self::Untrained { .. }
+            | Self::Classes { .. } => Exit::Missing,
+            Self::Usage(_) => Exit::Usage,
+            Self::Locked { .. } | Self::Orphan { .. } | Self::Io { .. } | Self::Table(_) => Exit::Unexpected,
             Self::Stage(failure) => failure.exit(),
             Self::Interrupted | Self::Stopped => Exit::Interrupted,
         }
@@ -231,7 +255,7 @@ impl Failure {
     fn advice(&self) -> Option<String> {
         let log = self.log.as_ref().map_or_else(String::new, |log| format!(" with {}", log.display()));
         match (self.code, self.signal) {
-            (Some(code), _) if known(code).is_some() => None,
+            (Some(code), _) if known(code).is_some() => self.advice_of_the_system(),
             (Some(_), _) => Some(format!("report it{log}; the same command goes on from where it was")),
             (None, Some(9)) => Some(
                 "free memory or run fewer tasks at a time (--jobs 1), and give the same command: it goes on from where it was"
@@ -241,6 +265,21 @@ impl Failure {
                 Some(format!("give the same command: it goes on from where it was; if it ends so again, report it{log}"))
             }
         }
+    }
+
+    /// What to do where the system refused the program a file and the program passed on no more than that.
+    fn advice_of_the_system(&self) -> Option<String> {
+        // What std::io prints of the errors that have an advice.
+        const KNOWN: [(&str, ErrorKind); 4] = [
+            ("No space left on device", ErrorKind::StorageFull),
+            ("Disk quota exceeded", ErrorKind::QuotaExceeded),
+            ("Permission denied", ErrorKind::PermissionDenied),
+            ("Read-only file system", ErrorKind::ReadOnlyFilesystem),
+        ];
+        let said = |words: &str| self.tail.iter().any(|line| line.contains(words));
+        let (_, kind) = KNOWN.into_iter().find(|(words, _)| said(words))?;
+        let advice = contract::atomic::advice(&kind.into()).trim_start_matches("; ");
+        (!said(advice)).then(|| advice.to_owned())
     }
 }
 
@@ -292,6 +331,18 @@ mod tests {
     fn without_a_log_none_is_named() {
         let text = Failure { log: None, tail: vec![], ..failure(Some(4), None) }.to_string();
         assert!(text.ends_with("with exit code 4 (bad or missing input)"), "{text}");
+    }
+
+    #[test]
+    fn what_the_program_cannot_say_is_the_last_line() {
+        let last = |failure: Failure| failure.to_string().lines().last().unwrap_or_default().to_owned();
+        assert!(last(failure(None, Some(9))).starts_with("free memory or run fewer tasks"));
+        let full = vec!["error: cannot write data/s: No space left on device (os error 28)".to_owned()];
+        let text = last(Failure { tail: full, ..failure(Some(1), None) });
+        assert_eq!(text, "make room on that disk, and give the same command: it goes on from where it was");
+        let refused = vec!["error: x: Permission denied (os error 13)".to_owned()];
+        assert!(last(Failure { tail: refused, ..failure(Some(1), None) }).starts_with("make that folder writable"));
+        assert_eq!(last(failure(Some(4), None)), "  error: loss is not finite");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod display;
 pub mod doctor;
 pub mod ending;
 pub mod error;
+pub mod estimate;
 pub mod graph;
 pub mod init;
 pub mod lock;
@@ -18,6 +19,8 @@ pub mod logs;
 pub mod predict;
 pub mod programs;
 pub mod schedule;
+pub mod slurm;
+pub mod snakemake;
 pub mod stage;
 pub mod status;
 pub mod verify;
@@ -39,6 +42,8 @@ use graph::Graph;
 use lock::Lock;
 use programs::Programs;
 use schedule::Outcome;
+use slurm::Slurm;
+use slurm::options::Options;
 use stage::Local;
 
 /// Where stage programs run.
@@ -46,8 +51,15 @@ use stage::Local;
 pub enum ExecutorName {
     /// On this machine
     Local,
-    /// As jobs of a Slurm cluster (not in this version)
+    /// As jobs of a Slurm cluster, submitted and followed from here
     Slurm,
+}
+
+/// Programs that could run a study's plan instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Export {
+    /// A Snakefile
+    Snakemake,
 }
 
 /// Arguments of `chumoku run`.
@@ -72,6 +84,18 @@ pub struct RunArgs {
     /// Where the stages run
     #[arg(long, value_enum, default_value = "local")]
     pub executor: ExecutorName,
+    /// Options of sbatch, for all jobs or those of one stage: partition, account, time, memory, cpus, gres or any other; may be repeated
+    #[arg(long = "slurm", value_name = "[STAGE:]KEY=VALUE,...")]
+    pub slurm: Vec<String>,
+    /// With --executor slurm: what each program is run by, such as "apptainer exec --nv chumoku.sif"; words are split at spaces
+    #[arg(long, value_name = "COMMAND")]
+    pub inside: Option<String>,
+    /// With --executor slurm: submit and return; the same command without it follows
+    #[arg(long)]
+    pub detach: bool,
+    /// Print the plan for another program to run, and change nothing
+    #[arg(long, value_enum, value_name = "PROGRAM")]
+    pub export: Option<Export>,
     /// How progress is shown on stderr
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: Mode,
@@ -83,21 +107,32 @@ pub struct RunArgs {
 /// The study or an input is wrong, a program is missing, another run holds the study, or a stage fails.
 pub fn run(args: &RunArgs, programs: &Path) -> Result<(), Error> {
     let started = Instant::now();
-    if args.executor == ExecutorName::Slurm {
-        return Err(Error::Executor);
-    }
     args.progress.install();
+    let options = Options::parse(&args.slurm)?;
+    if args.executor == ExecutorName::Local && (args.detach || args.inside.is_some() || !args.slurm.is_empty()) {
+        return Err(Error::Usage("--slurm, --inside and --detach need --executor slurm".to_owned()));
+    }
     let config = Config::load(&args.study, &args.set)?;
     let tasks = plan::tasks(&config).map_err(Error::Splits)?;
     let graph = Graph::new(tasks);
     graph.check_inputs()?;
     let programs = Programs::find(programs, graph.stages())?;
+    if let Some(Export::Snakemake) = args.export {
+        say(&snakemake::text(&graph, &programs, &args.study, &args.set));
+        return Ok(());
+    }
     if args.dry_run {
         say(&graph::forecast(&config.study, &graph, &programs, args.explain)?);
         return Ok(());
     }
-    let outcome = execute(args, &config, &graph, &programs)?;
-    say(&ending::text(&config, &outcome, started.elapsed()));
+    let study = Study { args, config: &config, graph: &graph, programs: &programs };
+    let outcome = match args.executor {
+        ExecutorName::Local => Some(study.here()?),
+        ExecutorName::Slurm => study.on_a_cluster(options)?,
+    };
+    if let Some(outcome) = outcome {
+        say(&ending::text(&config, &outcome, started.elapsed()));
+    }
     Ok(())
 }
 
@@ -106,13 +141,48 @@ pub(crate) fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn execute(args: &RunArgs, config: &Config, graph: &Graph, programs: &Programs) -> Result<Outcome, Error> {
-    let layout = Layout::new(config);
-    let _lock = Lock::acquire(&config.study, &layout)?;
-    graph.recover()?;
-    let display = Display::new(Mode::current(), graph.tasks().len(), args.explain);
-    let local = Local::new(programs, &layout, &args.study, &args.set, &display);
-    schedule::run(graph, programs, args.jobs.map_or_else(|| fitting_jobs(config), usize::from), &local)
+/// A study that is about to run.
+struct Study<'a> {
+    args: &'a RunArgs,
+    config: &'a Config,
+    graph: &'a Graph,
+    programs: &'a Programs,
+}
+
+impl Study<'_> {
+    /// On this machine.
+    fn here(&self) -> Result<Outcome, Error> {
+        let (args, layout) = (self.args, Layout::new(self.config));
+        let _lock = Lock::acquire(&self.config.study, &layout)?;
+        slurm::refuse_if_running(&self.config.study, &layout)?;
+        self.graph.recover()?;
+        let jobs = args.jobs.map_or_else(|| fitting_jobs(self.config), usize::from);
+        let display = Display::new(Mode::current(), self.graph.tasks(), jobs, args.explain);
+        let local = Local::new(self.programs, &layout, &args.study, &args.set, &display);
+        schedule::run(self.graph, self.programs, jobs, &local)
+    }
+
+    /// As jobs of Slurm; `None` if they are left to themselves.
+    fn on_a_cluster(&self, options: Options) -> Result<Option<Outcome>, Error> {
+        let (args, layout) = (self.args, Layout::new(self.config));
+        let _lock = Lock::acquire(&self.config.study, &layout)?;
+        let jobs = args.jobs.map_or(self.graph.tasks().len(), usize::from);
+        let display = Display::new(Mode::current(), self.graph.tasks(), jobs, args.explain);
+        let slurm = Slurm {
+            study: &self.config.study,
+            file: &args.study,
+            set: &args.set,
+            graph: self.graph,
+            programs: self.programs,
+            layout: &layout,
+            display: &display,
+            options,
+            inside: args.inside.as_deref().unwrap_or_default(),
+            jobs: args.jobs,
+            detach: args.detach,
+        };
+        slurm.run()
+    }
 }
 
 /// Training runs that the cores hold side by side: one thread each, and two runs at a time, are faster on two cores than two

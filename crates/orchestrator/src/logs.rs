@@ -12,6 +12,7 @@ use contract::layout::Layout;
 use contract::plan;
 
 use crate::error::Error;
+use crate::stage::CALL;
 
 /// Ends the name of the log of the run before the last.
 const PREVIOUS: &str = "previous.log";
@@ -104,7 +105,7 @@ pub fn start(path: &Path, command: &Command) -> io::Result<File> {
     log.lock()?;
     let words: Vec<&OsStr> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     let words: Vec<_> = words.into_iter().map(OsStr::to_string_lossy).collect();
-    writeln!(log, "$ {}", words.join(" "))?;
+    writeln!(log, "{CALL}{}", words.join(" "))?;
     Ok(log)
 }
 

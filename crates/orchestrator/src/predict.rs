@@ -237,8 +237,7 @@ impl Steps<'_> {
                 eprintln!("{line}");
             }
         };
-        let program = self.programs.path(stage).to_owned();
-        let ended = stage::run(command, None, &show).map_err(|source| Error::Io { path: program, source })?;
+        let ended = stage::run(command, None, &show)?;
         if ended.status.success() {
             return Ok(());
         }

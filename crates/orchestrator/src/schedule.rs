@@ -18,6 +18,9 @@ pub trait Executor: Sync {
     /// # Errors
     /// It failed or was stopped.
     fn execute(&self, at: usize, task: &Task, reasons: &[String]) -> Result<(), Error>;
+
+    /// The task at index `at` has nothing to do.
+    fn skip(&self, _at: usize) {}
 }
 
 /// What a run did.
@@ -133,7 +136,10 @@ impl Schedule<'_> {
     fn one(&self, at: usize) -> Result<bool, Error> {
         let task = &self.graph.tasks()[at];
         let decision = receipt::decide(task, self.programs.hash(task.stage), &mut lock(&self.hashes))?;
-        let Decision::Run(reasons) = decision else { return Ok(false) };
+        let Decision::Run(reasons) = decision else {
+            self.executor.skip(at);
+            return Ok(false);
+        };
         let result = self.executor.execute(at, task, &reasons);
         lock(&self.hashes).forget(&task.output);
         result.map(|()| true)

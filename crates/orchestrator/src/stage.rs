@@ -1,13 +1,14 @@
 //! One stage program as a child process: its lines to the log and the display, signals to it, its end to a result.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::layout::Layout;
 use contract::plan::{Stage, Task};
@@ -23,6 +24,8 @@ use crate::schedule::Executor;
 
 /// Lines of stderr that a failure repeats.
 const TAIL: usize = 8;
+/// Begins the line of a log that says which command follows.
+pub const CALL: &str = "$ ";
 /// Time between two looks at a child that has not ended.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -46,23 +49,21 @@ impl<'a> Local<'a> {
     ) -> Self {
         Self { programs, layout, study, set, display }
     }
+}
 
-    /// The command of a task: `PROGRAM --config STUDY [--set k=v]... --progress plain [ARGUMENTS]`.
-    fn command(&self, task: &Task) -> Command {
-        let mut command = Command::new(self.programs.path(task.stage));
-        command.arg("--config").arg(self.study);
-        for set in self.set {
-            command.args(["--set", set]);
-        }
-        command.args(["--progress", "plain"]).args(&task.arguments);
-        command
-    }
+/// The arguments of a task's program: `--config STUDY [--set k=v]... --progress plain [ARGUMENTS]`. The same wherever it runs.
+pub fn arguments(study: &Path, set: &[String], task: &Task) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["--config".into(), study.into()];
+    words.extend(set.iter().flat_map(|set| ["--set".into(), set.into()]));
+    words.extend(["--progress", "plain"].map(OsString::from));
+    words.extend(task.arguments.iter().map(OsString::from));
+    words
 }
 
 impl Executor for Local<'_> {
     fn execute(&self, at: usize, task: &Task, reasons: &[String]) -> Result<(), Error> {
         let log = self.layout.log(&task.id);
-        let line = self.display.start(at, &task.id, reasons);
+        let line = self.display.start(at, reasons, Instant::now());
         // The program gives its reasons too; said once is enough.
         let said = format!("{}: runs because", task.id);
         let show = |text: &str| {
@@ -70,9 +71,11 @@ impl Executor for Local<'_> {
                 line.update(text);
             }
         };
-        let ended =
-            run(self.command(task), Some(&log), &show).map_err(|source| Error::Io { path: log.clone(), source })?;
-        line.finish(ended.status.success());
+        let mut command = Command::new(self.programs.path(task.stage));
+        command.args(arguments(self.study, self.set, task));
+        let ended = run(command, Some(&log), &show);
+        line.finish(ended.as_ref().is_ok_and(|ended| ended.status.success()));
+        let ended = ended?;
         // The report's tables are the last words of every run, so they are not printed here as well.
         if task.stage != Stage::Report {
             self.display.stdout(&ended.stdout);
@@ -81,6 +84,10 @@ impl Executor for Local<'_> {
             return Ok(());
         }
         Err(ended.failure(task.stage, &task.id, Some(log)).map_or(Error::Interrupted, Error::Stage))
+    }
+
+    fn skip(&self, at: usize) {
+        self.display.skip(at);
     }
 }
 
@@ -107,26 +114,53 @@ impl Ended {
 /// Runs `command` to its end. Everything it writes goes to `log`, if there is one; each line of stderr goes to `show` as well.
 ///
 /// The child gets a process group of its own and, once this program is asked to stop, one SIGTERM: a Ctrl-C that reached
-/// both directly and through us would count as two, and two mean "at once, without a checkpoint".
+/// both directly and through us would count as two, and two mean "at once, without a checkpoint". If this program dies
+/// without a word (SIGKILL), the kernel sends the child that SIGTERM.
 ///
 /// # Errors
 /// The log cannot be opened or the program cannot be started.
-pub fn run(mut command: Command, log: Option<&Path>, show: &(dyn Fn(&str) + Sync)) -> io::Result<Ended> {
-    let log = Mutex::new(log.map(|log| logs::start(log, &command)).transpose()?);
+pub fn run(mut command: Command, log: Option<&Path>, show: &(dyn Fn(&str) + Sync)) -> Result<Ended, Error> {
+    let open = |path: &Path| logs::start(path, &command).map_err(|source| Error::Io { path: path.to_owned(), source });
+    let log = Mutex::new(log.map(open).transpose()?);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = command.spawn().map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot start {}: {error}", PathBuf::from(command.get_program()).display()),
-        )
-    })?;
+    ends_with_this_program(&mut command);
+    let program = PathBuf::from(command.get_program());
+    let start_failed = |source| Error::Start { program: program.clone(), source };
+    let mut child = command.spawn().map_err(start_failed)?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     std::thread::scope(|scope| {
         let out = scope.spawn(|| collect(stdout, &log));
         let err = scope.spawn(|| follow(stderr, &log, show));
-        let status = wait(&mut child)?;
+        let status = wait(&mut child).map_err(start_failed)?;
         Ok(Ended { status, stdout: out.join().unwrap_or_default(), tail: err.join().unwrap_or_default() })
     })
+}
+
+/// Asks the kernel for a SIGTERM to the child when this program is gone. (It comes when the *thread* that started the child ends; ours
+/// waits for the child.)
+fn ends_with_this_program(command: &mut Command) {
+    let parent = std::process::id();
+    let ask = move || {
+        // SAFETY: prctl and getppid are safe to call between fork and exec.
+        let (asked, now) = unsafe { (libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM), libc::getppid()) };
+        if asked != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // Gone before it could be asked for.
+        if u32::try_from(now) != Ok(parent) { Err(io::Error::from_raw_os_error(libc::ESRCH)) } else { Ok(()) }
+    };
+    // SAFETY: the closure allocates nothing and takes no lock.
+    unsafe { command.pre_exec(ask) };
+}
+
+/// The lines that a failure repeats of a log to which an earlier process wrote: the last ones of its last call.
+pub fn tail(log: &Path) -> Vec<String> {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().rev().take_while(|line| !line.starts_with(CALL)).filter(|line| !line.trim().is_empty());
+    let mut lines: Vec<String> = lines.take(TAIL).map(|line| line.trim_end().to_owned()).collect();
+    lines.reverse();
+    lines
 }
 
 /// A log that cannot be written (a full disk) does not end the stage: the stage will say so itself.
@@ -235,5 +269,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = run(Command::new("/no/such/program"), Some(&folder.path().join("x.log")), &|_| ()).unwrap_err();
         assert!(error.to_string().contains("cannot start /no/such/program"), "{error}");
+    }
+
+    #[test]
+    fn the_tail_of_a_log_is_that_of_its_last_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("x.log");
+        let long: String = (0..20).map(|line| format!("line {line}\n")).collect();
+        std::fs::write(&log, format!("$ a\nerror: old\n$ b\n{long}\nerror: new\n")).unwrap();
+        let tail_now = tail(&log);
+        assert_eq!(
+            (tail_now.len(), tail_now[0].as_str(), tail_now[TAIL - 1].as_str()),
+            (TAIL, "line 13", "error: new")
+        );
+        std::fs::write(&log, "$ a\nerror: old\n$ b\n").unwrap();
+        assert!(tail(&log).is_empty() && tail(Path::new("/no/such/log")).is_empty());
     }
 }

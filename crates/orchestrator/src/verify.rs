@@ -246,6 +246,10 @@ fn run_args(args: &VerifyArgs) -> RunArgs {
         explain: false,
         jobs: None,
         executor: ExecutorName::Local,
+        slurm: Vec::new(),
+        inside: None,
+        detach: false,
+        export: None,
         progress: Mode::Auto,
     }
 }

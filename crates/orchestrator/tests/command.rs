@@ -1,115 +1,8 @@
 //! Drives the real `chumoku` beside stage programs that are shell scripts.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+mod fake;
 
-use contract::plan::Stage;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
-/// A stage that notes its call, does what `$FAKE` says, and leaves the files that the stages after it read.
-const SCRIPT: &str = r#"#!/bin/sh
-stage=$(basename "$0" | sed s/chumoku-//)
-if [ "$1" = doctor ]; then echo "error: $3: no such file" >&2; exit 6; fi
-echo "$stage $*" >> calls
-echo "$stage: runs because of the test" >&2
-echo "working on $stage" >&2
-echo "result of $stage"
-if [ "$FAKE" = "fail $stage" ]; then echo "error: no luck" >&2; exit 5; fi
-if [ "$FAKE" = "hang $stage" ]; then
-  trap 'echo "told once" >> calls; exit 130' TERM
-  while true; do sleep 0.05; done
-fi
-case $stage in
-  preprocess) mkdir -p data/s/1_masks/sheets; touch data/s/1_masks/slices.parquet data/s/1_masks/lesions.parquet data/s/1_masks/excluded.csv;;
-  dataset) mkdir -p data/s/2_folds; touch data/s/2_folds/folds.parquet;;
-  train)
-    while [ "$1" != --method ]; do shift; done
-    run="data/s/3_runs/$2/fold-$4/seed-$6"; mkdir -p "$run"; touch "$run/predictions.parquet" "$run/attention.parquet" "$run/log.csv";;
-  report) mkdir -p reports/s; echo "both tables, and the answer" > reports/s/summary.txt;;
-esac
-"#;
-
-/// A folder with `chumoku` and the scripts, made once: a file that was just written cannot be started while another
-/// test's child still holds it open.
-fn programs() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fake-stages");
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::hard_link(env!("CARGO_BIN_EXE_chumoku"), folder.join("chumoku")).unwrap();
-        for stage in Stage::ALL {
-            let path = folder.join(stage.program());
-            std::fs::write(&path, SCRIPT).unwrap();
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        }
-        folder
-    })
-}
-
-struct Study(tempfile::TempDir);
-
-impl Study {
-    fn new() -> Self {
-        programs();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("ct")).unwrap();
-        for (name, text) in [
-            ("ct/labels.csv", "patient_id,label\n"),
-            ("model.pt", "model"),
-            ("study.yaml", "study: s\npreprocess: {input: ct, model: model.pt}\ndataset: {folds: 2}\n"),
-        ] {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        Self(folder)
-    }
-
-    fn command(&self, fake: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(programs().join("chumoku"));
-        command.current_dir(self.0.path()).env("FAKE", fake).args(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn run(&self, fake: &str, arguments: &[&str]) -> Answer {
-        Answer::of(self.command(fake, arguments).output().unwrap())
-    }
-
-    fn file(&self, name: &str) -> String {
-        std::fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
-    }
-
-    /// Waits until a stage noted its call.
-    fn wait_for(&self, call: &str) {
-        let started = Instant::now();
-        while !self.file("calls").contains(call) {
-            assert!(started.elapsed() < Duration::from_secs(20), "{call} never came");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Answer {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Answer {
-    fn of(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-}
-
-fn terminate(child: &Child) {
-    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
-}
+use fake::{Answer, Study, terminate};
 
 #[test]
 fn a_whole_study_ends_with_the_tables() {
@@ -120,12 +13,8 @@ fn a_whole_study_ends_with_the_tables() {
     assert!(answer.err.contains("train/proposed/fold-1/seed-0: working on train"), "{answer:?}");
     assert!(!answer.err.contains("dataset: runs because of the test"), "the reason is given once: {answer:?}");
     assert!(answer.out.contains("result of dataset\n") && !answer.out.contains("result of report"), "{answer:?}");
-    let (_, last) = answer.out.split_once("both tables, and the answer\n\n").unwrap();
-    assert!(
-        last.starts_with("s: ran 7 of 7 tasks, 0 were up to date (")
-            && last.ends_with(" s)\nreport: reports/s/report.html\n"),
-        "{answer:?}"
-    );
+    assert!(answer.out.contains("s: ran 7 of 7 tasks, 0 were up to date"), "{answer:?}");
+    assert!(answer.out.ends_with("report: reports/s/report.html\n\n| the tables |\n"), "{answer:?}");
     let calls = study.file("calls");
     let train = "train --config study.yaml --set train.epochs=3 --progress plain --method proposed --fold 1 --seed 0\n";
     assert!(calls.contains(train), "{calls}");
@@ -153,7 +42,7 @@ fn a_dry_run_calls_nothing_and_leaves_nothing() {
     assert!(answer.out.starts_with("s: 7 of 7 tasks would run\n"), "{answer:?}");
     assert!(answer.out.contains("[2/7] dataset: would run: no output in data/s/2_folds yet\n"), "{answer:?}");
     assert_eq!(study.file("calls"), "");
-    assert!(!study.0.path().join("data").exists());
+    assert!(!study.path().join("data").exists());
 }
 
 #[test]
@@ -181,7 +70,9 @@ fn wrong_words_have_their_codes() {
         (&["run", "study.yaml", "--set", "preprocess.model=none.pt"], 6, "none.pt"),
         (&["run", "study.yaml", "--set", "preprocess.input=none"], 4, "set preprocess.input"),
         (&["run", "study.yaml", "--set", "dataset.splits=none.json"], 4, "none.json"),
-        (&["run", "study.yaml", "--executor", "slurm"], 2, "not available in this version"),
+        (&["run", "study.yaml", "--detach"], 2, "and --detach need --executor slurm"),
+        (&["run", "study.yaml", "--slurm", "time=3"], 2, "and --detach need --executor slurm"),
+        (&["run", "study.yaml", "--executor", "slurm", "--slurm", "array=3"], 2, "chumoku sets array itself"),
         (&["run", "study.yaml", "--jobs", "0"], 2, "--jobs"),
         (&["walk"], 2, "walk"),
     ] {
@@ -199,4 +90,29 @@ fn the_doctor_names_what_is_missing() {
     assert_eq!(answer.code, Some(6), "{answer:?}");
     assert!(answer.out.contains("problem  lung model           data/models/lung-unet.pt: no such file"), "{answer:?}");
     assert!(answer.out.contains("ok       chumoku-train"), "{answer:?}");
+}
+
+#[test]
+fn a_plan_can_be_taken_to_snakemake() {
+    let study = Study::new();
+    let answer =
+        study.run("", &["run", "study.yaml", "--set", "train.methods.proposed={loss: alpha}", "--export", "snakemake"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(answer.out.contains("rule all:\n    input: \"reports/s/receipt.yaml\"\n"), "{answer:?}");
+    let train = "rule t5_train_proposed_fold_1_seed_0:\n    input: \"data/s/1_masks/receipt.yaml\", \"data/s/2_folds/receipt.yaml\"\n    \
+                 output: \"data/s/3_runs/proposed/fold-1/seed-0/receipt.yaml\"\n    threads: 1\n    shell: \"'/";
+    assert!(answer.out.contains(train), "{answer:?}");
+    assert!(answer.out.contains("'train.methods.proposed={{loss: alpha}}'"), "braces are Snakemake's: {answer:?}");
+    assert!(study.file("calls").is_empty() && !study.path().join("data").exists());
+    // Where a test environment has it, Snakemake itself reads the file.
+    let Some(snakemake) = std::env::var_os("CHUMOKU_SNAKEMAKE") else {
+        return eprintln!("skipped: CHUMOKU_SNAKEMAKE names no snakemake");
+    };
+    std::fs::write(study.path().join("Snakefile"), &answer.out).unwrap();
+    let mut dry = std::process::Command::new(snakemake);
+    let output = dry.args(["--dry-run", "--quiet", "rules"]).current_dir(study.path()).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    // All seven tasks and the rule that wants them.
+    assert!(said.lines().any(|line| line.split_whitespace().eq(["total", "8"])), "{said}");
 }

@@ -3,7 +3,8 @@
 use super::markdown::{join, plain};
 use super::{Run, data, training};
 use crate::assess::{Assessment, MethodResult, Part};
-use crate::comparison::{BOOTSTRAP, Comparison, DELONG, Level, MCNEMAR};
+use crate::compare::DELONG;
+use crate::comparison::{BOOTSTRAP, Comparison, Level, MCNEMAR};
 use crate::estimate::Estimate;
 use crate::format;
 use crate::measure::Measure;
