@@ -31,7 +31,6 @@ impl Ranking {
         let (mut twice_u, mut negatives, mut positives) = (0_u64, 0_u64, 0_u64);
         let (mut group_positive, mut group_negative) = (0_u64, 0_u64);
         for packed in &self.0 {
-            // Both weights side by side: the units come in no order, so a place in memory is what an item costs.
             let [negative, positive] = weights[(packed & !GROUP_END) as usize];
             group_positive += u64::from(positive);
             group_negative += u64::from(negative);

@@ -12,9 +12,11 @@ use report::comparison::Level;
 use report::intervals::{quantile, two_sided_p, wilson, z};
 use report::measure::{self, Measure};
 use report::metrics::Metric;
-use report::pool::Evidence;
+use report::patients::{self, RULES};
+use report::pool::{Evidence, Settings};
 use report::predictions::{Predictions, Row};
 use report::quantity::Quantity;
+use report::tables::tables;
 use serde_json::Value;
 
 fn expected() -> Value {
@@ -81,6 +83,28 @@ fn metrics_of_slices_and_patients() {
             let auc = result.patient.get("auc").and_then(|estimate| estimate.defined()).expect("defined");
             close(auc, &wanted["patient_auc"], 1e-9, &format!("{name} {method} patient auc"));
         }
+    }
+}
+
+#[test]
+fn the_rule_of_the_settings_is_that_of_table_2_and_its_tests() {
+    let all = expected();
+    let predictions = Predictions::assemble(rows(&all["binary"]), &[]).expect("the case is consistent");
+    for rule in RULES {
+        let settings = Settings { rule, ..settings(2, 1, 100) };
+        let assessment = assess(Evidence { predictions: &predictions, reversed: None }, &settings);
+        let wanted =
+            |method: usize| numbers(&all["binary"]["methods"][method]["rules"][patients::key(rule)]["accuracy"]);
+        for (place, (name, result)) in assessment.methods.0.iter().enumerate() {
+            assert_eq!(result.patient_rules.get(patients::key(rule)), Some(&result.patient), "{name}");
+            let fraction = result.patient.get("accuracy").and_then(|estimate| estimate.fraction).expect("a fraction");
+            assert_eq!(vec![fraction.0 as f64, fraction.1 as f64], wanted(place), "{name} {rule:?}");
+        }
+        let entry = assessment.comparison(("a", "b"), Level::Patient, Metric::Accuracy).expect("compared");
+        let difference = (wanted(1)[0] - wanted(0)[0]) / wanted(0)[1];
+        assert!((entry.difference.clone().expect("defined") - difference).abs() < 1e-12, "{rule:?}");
+        let table = tables(&assessment).into_iter().find(|table| table.id == "table2").expect("table 2");
+        assert!(table.notes.iter().any(|note| note == patients::sentence(rule, false)), "{:?}", table.notes);
     }
 }
 
