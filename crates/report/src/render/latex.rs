@@ -136,9 +136,16 @@ const LABEL: usize = 30;
 /// Letters of a line of a head.
 const HEAD_LINE: usize = 14;
 
-/// Lines of a row: an interval stands below its value.
+/// Letters of a line of a first column that is broken.
+const LABEL_LINE: usize = 24;
+
+/// Lines of a row: those of its first cell, and an interval below its value.
 fn lines_of(row: &[String]) -> usize {
-    if row.iter().skip(1).any(|cell| parts(cell).1.is_some()) { 2 } else { 1 }
+    row[0].chars().count().div_ceil(LABEL_LINE).max(1) + usize::from(has_intervals(row))
+}
+
+fn has_intervals(row: &[String]) -> bool {
+    row.iter().skip(1).any(|cell| parts(cell).1.is_some())
 }
 
 /// A table as one or more floats: LaTeX does not break them, so what does not fit stands on pages of its own.
@@ -223,10 +230,10 @@ fn row(cells: &[String], is_broken: bool) -> String {
         parts(cell).1.map_or(String::new(), |interval| format!("{{\\scriptsize {}}}", number(interval)))
     };
     let intervals = cells[1..].iter().map(below).collect::<Vec<_>>().join(" & ");
-    if lines_of(cells) == 1 {
-        format!("{values} \\\\\n")
-    } else {
+    if has_intervals(cells) {
         format!("{values} \\\\*\n & {intervals} \\\\\n\\addlinespace\n")
+    } else {
+        format!("{values} \\\\\n")
     }
 }
 
