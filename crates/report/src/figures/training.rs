@@ -127,7 +127,7 @@ fn attention(material: &Material, logs: &[Logs]) -> Result<Drawn, Error> {
         let points: Vec<_> = logs.mean(column::ATTENTION_IN_LUNG).iter().map(|(x, y)| (*x, 100.0 * y)).collect();
         let range = logs.range(column::ATTENTION_IN_LUNG).iter().map(|(x, l, h)| (*x, 100.0 * l, 100.0 * h)).collect();
         let label = format!("{}, {}", logs.method, format::plural(logs.runs.len() as u64, "run"));
-        (!points.is_empty()).then(|| Series { label, colour, points, band: range })
+        (!points.is_empty()).then_some(Series { label, colour, points, band: range })
     };
     let methods: Vec<Series> = shown.enumerate().filter_map(one).collect();
     let none = |reason: &str| Ok(Drawn { title: title.clone(), figure: Err(format!("No curves: {reason}.")) });
