@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use contract::config::PatientRule;
+
 use crate::answer::Answer;
 use crate::assess::assess;
 use crate::error::Error;
@@ -18,7 +20,7 @@ const RESAMPLES: usize = 2000;
 ///
 /// # Errors
 /// See [`Error`].
-pub fn metrics(path: &Path, json: Option<&Path>, positive: usize) -> Result<String, Error> {
+pub fn metrics(path: &Path, json: Option<&Path>, (positive, rule): (usize, PatientRule)) -> Result<String, Error> {
     let fault = |fault| located(path, positive, fault);
     let rows = read::predictions(path, positive)?;
     let predictions = Predictions::assemble(rows, &[]).map_err(fault)?;
@@ -26,7 +28,7 @@ pub fn metrics(path: &Path, json: Option<&Path>, positive: usize) -> Result<Stri
         let last = predictions.classes - 1;
         return Err(Error::Usage(format!("--positive: expected a label from 0 to {last}, got {positive}")));
     }
-    let settings = settings(path, &predictions, positive);
+    let settings = Settings { rule, ..settings(path, &predictions, positive) };
     let assessment = assess(Evidence { predictions: &predictions, reversed: None }, &settings);
     if let Some(json) = json {
         contract::atomic::write(json, metrics_json(&assessment).as_bytes())
@@ -60,7 +62,7 @@ fn settings(path: &Path, predictions: &Predictions, positive: usize) -> Settings
         study: path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
         classes: (0..predictions.classes).map(class).collect(),
         positive,
-        rule: contract::config::PatientRule::Mean,
+        rule: PatientRule::Mean,
         confidence: CONFIDENCE,
         bootstrap: RESAMPLES,
         seed: 0,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use contract::cli::{StageArgs, finish};
+use contract::config::PatientRule;
 use report::Error;
 use report::compare_reports::{self, CompareArgs};
 
@@ -32,6 +33,9 @@ enum Command {
         /// The positive class, whose recall is the sensitivity
         #[arg(long, value_name = "LABEL", default_value_t = 1)]
         positive: usize,
+        /// How the slices of a patient become one decision
+        #[arg(long, value_name = "RULE", value_enum, default_value = "mean")]
+        rule: PatientRule,
     },
     /// What changed from one report to another, number by number, and whether it is more than noise
     Compare(CompareArgs),
@@ -41,8 +45,8 @@ enum Command {
 
 fn run(cli: Cli) -> Result<(), Error> {
     let text = match (cli.command, cli.stage) {
-        (Some(Command::Metrics { predictions, json, positive }), _) => {
-            Some(report::anyone::metrics(&predictions, json.as_deref(), positive)?)
+        (Some(Command::Metrics { predictions, json, positive, rule }), _) => {
+            Some(report::anyone::metrics(&predictions, json.as_deref(), (positive, rule))?)
         }
         (Some(Command::Compare(args)), _) => return compare(&args),
         (Some(Command::Schema), _) => Some(report::schema::TEXT.to_owned()),

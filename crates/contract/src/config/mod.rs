@@ -389,7 +389,7 @@ pub struct Train {
 }
 
 /// How the slices of a patient become one decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum PatientRule {
     /// The mean of the softmax over all slices (PAPER, "Protocol and metrics").

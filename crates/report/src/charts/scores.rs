@@ -45,7 +45,7 @@ pub fn scores(strips: &[Strip], class: &str, threshold: Option<f64>) -> Result<S
         let (above, below) = area.split_vertically(top);
         legend(&above, &entries, 2)?;
         let rows = strips.len() as f64;
-        let x = Axis { name: &format!("mean probability of {class}"), ..share("") };
+        let x = Axis { name: &format!("score of the patient for {class}"), ..share("") };
         let mut chart = bare(&below, &x, rows)?;
         for (row, one) in strips.iter().enumerate() {
             let top = rows - row as f64;

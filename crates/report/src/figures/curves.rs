@@ -10,8 +10,8 @@ use crate::estimate::Estimate;
 use crate::format;
 use crate::metrics::Metric;
 use crate::ordered::Ordered;
+use crate::patients::{self, PatientScores};
 use crate::predictions::{Method, Run};
-use crate::sample::PatientScores;
 
 /// The curves of one method's slices.
 struct Slices {
@@ -67,11 +67,12 @@ fn by_slice(material: &Material) -> Each<Slices> {
     material.methods.iter().map(of).collect()
 }
 
-/// The curves of patients: each seed's scores thin, the mean over slices and seeds thick.
+/// The curves of patients: each seed's scores thin, their mean over the seeds thick.
 fn by_patient(material: &Material) -> Each<Curve> {
     let units: Vec<usize> = (0..material.positive.len()).collect();
+    let (rule, positive) = (material.assessment.patient_rule, material.assessment.positive);
     let ranking = |runs: &[&Run]| {
-        let scores = PatientScores::new(material.predictions, runs).score(material.assessment.positive);
+        let scores = PatientScores::new(material.predictions, runs, rule, positive).score(positive);
         Ranking::new(&scores, &units)
     };
     let of = |(method, _): &(&Method, &MethodResult)| -> Result<Curve, &'static str> {
@@ -179,14 +180,14 @@ fn roc_patients(material: &Material, curves: &Each<Curve>) -> Result<Drawn, Erro
     };
     let turned = (Metric::Specificity, Metric::Sensitivity);
     let traces = traces(material, label, |place| curves[place].clone(), |result| cross(&result.patient, turned, true));
-    let seeds = if material.several_seeds() { " and seeds" } else { "" };
     let caption = format!(
-        "{}{}; a patient's score is the mean softmax over all slices{seeds}. In brackets: DeLong's interval of the AUC. Band: at each \
+        "{}{}. {} In brackets: DeLong's interval of the AUC. Band: at each \
          specificity, {}. Dot and cross: the decision of Table 2 with Wilson's intervals.{}",
         format::plural(material.positive.len() as u64, "patient"),
         material.folds(),
+        patients::sentence(material.assessment.patient_rule, material.several_seeds()),
         material.bootstrap(),
-        lines(material, "the mean softmax over the seeds")
+        lines(material, "their mean score over the seeds")
     );
     let told_of = words(material, label, |result| &result.patient, [Metric::Sensitivity, Metric::Specificity]);
     let svg = plane("the ROC curves of patients", ROC_AXES, &traces, &ROC_CHANCE)?;

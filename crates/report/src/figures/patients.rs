@@ -6,8 +6,8 @@ use crate::charts::confusion::confusion;
 use crate::charts::scores::{Strip, scores};
 use crate::error::Error;
 use crate::format;
+use crate::patients::{self, PatientScores};
 use crate::predictions::{Method, Run};
-use crate::sample::PatientScores;
 
 /// The section.
 pub(super) fn section(material: &Material) -> Result<Section, Error> {
@@ -26,8 +26,9 @@ pub(super) fn section(material: &Material) -> Result<Section, Error> {
 /// A strip for each class, the positive one first, and method.
 fn strips(material: &Material) -> Result<Drawn, Error> {
     let (predictions, positive) = (material.predictions, material.assessment.positive);
+    let rule = material.assessment.patient_rule;
     let scored = |(place, (method, _)): (usize, &(&Method, &MethodResult))| {
-        let scores = PatientScores::new(predictions, &method.runs.iter().collect::<Vec<&Run>>());
+        let scores = PatientScores::new(predictions, &method.runs.iter().collect::<Vec<&Run>>(), rule, positive);
         (place, method.name.clone(), scores.score(positive), scores.decisions(positive))
     };
     let methods: Vec<_> = material.methods.iter().enumerate().map(scored).collect();
@@ -45,17 +46,17 @@ fn strips(material: &Material) -> Result<Drawn, Error> {
         }
     }
     let threshold = (predictions.classes == 2).then_some(0.5);
-    let rule = match threshold {
+    let decision = match threshold {
         Some(at) => format!("A patient at {at} or above is called {}.", material.class()),
-        None => "The class of the largest mean probability decides, so no one threshold is drawn.".to_owned(),
+        None => "The class of the largest score decides, so no one threshold is drawn.".to_owned(),
     };
-    let seeds = if material.several_seeds() { " and seeds" } else { "" };
     let caption = format!(
-        "{}{}, one mark each, by true class and method: the mean probability of {} over all slices{seeds}. {rule} No intervals: these \
-         are the patients themselves.",
+        "{}{}, one mark each, by true class and method: their score for {}. {} {decision} No intervals: these are the patients \
+         themselves.",
         format::plural(predictions.patients.len() as u64, "patient"),
         material.folds(),
-        material.class()
+        material.class(),
+        patients::sentence(rule, material.several_seeds())
     );
     let median = |strip: &Strip| {
         let mut scores: Vec<f64> = strip.patients.iter().map(|(score, _)| *score).collect();
