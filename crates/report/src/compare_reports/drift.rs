@@ -78,15 +78,15 @@ pub fn audit(a: &Side, b: &Side, tolerance: f64) -> Audit {
 
 impl Audit {
     fn number(&mut self, place: &Place, expected: &Number, found: Option<&Number>) {
-        let value = |number: &Number| number.value.as_ref().ok().copied();
-        let low = |number: &Number| number.ends.map(|ends| ends.0);
-        let high = |number: &Number| number.ends.map(|ends| ends.1);
-        let parts: [(&str, &dyn Fn(&Number) -> Option<f64>); 3] = [("", &value), (", low", &low), (", high", &high)];
-        for (part, of) in parts {
-            let pair = (of(expected), found.and_then(of));
+        let of = |number: &Number| {
+            let (low, high) = number.ends.map_or((None, None), |(low, high)| (Some(low), Some(high)));
+            [number.value.as_ref().ok().copied(), low, high]
+        };
+        let values = found.map_or([None; 3], of);
+        for ((part, a), b) in ["", ", low", ", high"].into_iter().zip(of(expected)).zip(values) {
             let key = || format!("{}, {}, {}{part}", place.of, place.level, place.metric);
             self.held += 1;
-            match pair {
+            match (a, b) {
                 (Some(a), Some(b)) => {
                     let distance = (b - a).abs();
                     self.furthest = self.furthest.max(distance);

@@ -129,8 +129,16 @@ pub fn latex(tables: &[Table]) -> String {
     format!("{HEAD}\n{body}\\chumokuend\n")
 }
 
-/// Lines that a page has room for beside caption, head and notes.
-const LINES: usize = 42;
+/// What a page of LaTeX's article has room for beside caption and head, in points; and what it takes: a line of a row, an
+/// interval with the air below it, a line of notes.
+const PAGE_PT: usize = 470;
+const LINE_PT: usize = 10;
+const INTERVAL_PT: usize = 13;
+const NOTE_PT: usize = 9;
+/// Letters of a line of notes.
+const NOTE_LINE: usize = 95;
+/// What is left to rows, however long the notes are.
+const LEAST_PT: usize = 150;
 /// Letters of a first column or a head beyond which they are broken over lines.
 const LABEL: usize = 30;
 /// Letters of a line of a head.
@@ -139,9 +147,10 @@ const HEAD_LINE: usize = 14;
 /// Letters of a line of a first column that is broken.
 const LABEL_LINE: usize = 24;
 
-/// Lines of a row: those of its first cell, and an interval below its value.
-fn lines_of(row: &[String]) -> usize {
-    row[0].chars().count().div_ceil(LABEL_LINE).max(1) + usize::from(has_intervals(row))
+/// Height of a row: the lines of its first cell, and an interval below its value.
+fn height(row: &[String]) -> usize {
+    let lines = row[0].chars().count().div_ceil(LABEL_LINE).max(1);
+    lines * LINE_PT + if has_intervals(row) { INTERVAL_PT } else { 0 }
 }
 
 fn has_intervals(row: &[String]) -> bool {
@@ -150,26 +159,28 @@ fn has_intervals(row: &[String]) -> bool {
 
 /// A table as one or more floats: LaTeX does not break them, so what does not fit stands on pages of its own.
 fn table(table: &Table) -> String {
+    let notes: usize = table.notes.iter().map(|note| note.chars().count() + 1).sum();
+    let room = PAGE_PT.saturating_sub(notes.div_ceil(NOTE_LINE) * NOTE_PT).max(LEAST_PT);
     let mut pages: Vec<(usize, Vec<Block>)> = vec![(0, Vec::new())];
     for block in &table.blocks {
-        let whole: usize = 1 + block.rows.iter().map(|row| lines_of(row)).sum::<usize>();
+        let whole: usize = LINE_PT + block.rows.iter().map(|row| height(row)).sum::<usize>();
         let mut is_open = false;
         for row in &block.rows {
             let (used, blocks) = pages.last_mut().expect("there is always a page");
             // A block that fits on one page is not broken, any other where the page ends.
-            let needed = if is_open || whole > LINES { lines_of(row) } else { whole };
-            let full = *used > 0 && *used + needed > LINES;
+            let needed = if is_open || whole > room { height(row) } else { whole };
+            let full = *used > 0 && *used + needed > room;
             let title =
                 |more: &str| if block.title.is_empty() { String::new() } else { format!("{}{more}", block.title) };
             let next = Block { title: title(if is_open { ", continued" } else { "" }), rows: vec![row.clone()] };
             match (full, is_open) {
-                (true, _) => pages.push((1 + lines_of(row), vec![next])),
+                (true, _) => pages.push((LINE_PT + height(row), vec![next])),
                 (false, true) => {
-                    *used += lines_of(row);
+                    *used += height(row);
                     blocks.last_mut().expect("a block is open").rows.push(row.clone());
                 }
                 (false, false) => {
-                    *used += 1 + lines_of(row);
+                    *used += LINE_PT + height(row);
                     blocks.push(next);
                 }
             }
@@ -259,7 +270,7 @@ fn float(table: &Table, blocks: &[Block], page: usize, is_last: bool) -> String 
     let notes: Vec<String> = table.notes.iter().filter(|_| is_last).map(|note| escape(note)).collect();
     out.push_str(&format!(
         "\\bottomrule\n\\end{{tabular}}}}\n\\par\\medskip\\parbox{{\\linewidth}}{{\\scriptsize\\raggedright {}}}\n\\end{{table}}\n\n",
-        notes.join(" ")
+        notes.join("\n")
     ));
     out
 }
