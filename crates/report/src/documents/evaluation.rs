@@ -3,6 +3,7 @@
 use super::markdown::{join, plain};
 use super::{Run, data, training};
 use crate::assess::{Assessment, MethodResult, Part};
+use crate::clustered::OBUCHOWSKI;
 use crate::compare::DELONG;
 use crate::comparison::{BOOTSTRAP, Comparison, Level, MCNEMAR};
 use crate::estimate::Estimate;
@@ -10,6 +11,7 @@ use crate::format;
 use crate::measure::Measure;
 use crate::metrics::Metric;
 use crate::ordered::Ordered;
+use crate::patients;
 use crate::quantity::Quantity;
 use crate::spread::Spread;
 use crate::tables;
@@ -66,8 +68,9 @@ pub(super) fn metrics(run: &Run) -> Vec<String> {
 }
 
 /// How the slices of a patient come together.
-pub(super) fn patient_rule(_: &Run) -> String {
-    "The softmax is averaged over all slices and seeds of a patient; the mean decides.".to_owned()
+pub(super) fn patient_rule(run: &Run) -> &'static str {
+    let several = run.assessment.methods.0.iter().any(|(_, result)| result.seeds.len() > 1);
+    patients::sentence(run.assessment.patient_rule, several)
 }
 
 /// How probabilities become decisions.
@@ -87,11 +90,11 @@ pub(super) fn statistics(run: &Run) -> Vec<String> {
     let level = format::level(assessment.confidence);
     let mut told = vec![format!(
         "{level} intervals: for slices the percentile bootstrap over patients within class, {} resamples, seed {}; for fractions of patients \
-         Wilson's; for AUC by patient DeLong's. They cover the choice of patients, not the chance in training.",
+         Wilson's; for AUC by patient DeLong's. The AUC of slices has Obuchowski's for clustered data besides. They cover the choice of patients, not the chance in training.",
         assessment.bootstrap, run.config.report.seed
     )];
     if !assessment.comparisons.is_empty() {
-        told.push(format!("Differences are paired by patient; tests: {BOOTSTRAP} (slices), {MCNEMAR} (fractions of patients), {DELONG} (AUC by patient)."));
+        told.push(format!("Differences are paired by patient; tests: {BOOTSTRAP} (slices), {OBUCHOWSKI} (AUC of slices, besides), {MCNEMAR} (fractions of patients), {DELONG} (AUC by patient)."));
     }
     let family = assessment.family(Level::Slice, Metric::Auc).len();
     if family > 1 {
