@@ -286,7 +286,7 @@ mod tests {
         let inside = |step: usize| {
             let (_, low, high) = one_roc.band[step];
             let value = sensitivities(&one_roc.mean)[step];
-            low <= value && value <= high && (step < 10 || step > 60 || low < high)
+            low <= value && value <= high && (!(10..=60).contains(&step) || low < high)
         };
         assert!((0..=STEPS).all(inside));
         let (low, high) = one_area.ends().unwrap();
