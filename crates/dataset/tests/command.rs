@@ -160,7 +160,7 @@ fn a_splits_file_of_ours_is_read_back() {
     std::fs::write(study.path("given.json"), &splits).unwrap();
     let (code, _, err) = study.run(&["dataset.splits=given.json", "dataset.seed=5"]);
     assert_eq!(code, Some(0), "{err}");
-    assert!(err.contains("input splits is new"), "{err}");
+    assert!(err.contains("input splits (given.json) is new"), "{err}");
     assert_eq!((study.output(FOLDS).unwrap(), study.output(SPLITS).unwrap()), (folds, splits));
 }
 

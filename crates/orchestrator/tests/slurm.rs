@@ -105,7 +105,7 @@ fn a_study_runs_as_it_does_here() {
     assert!(answer.err.contains("s: submitted 7 tasks in jobs 1, 2, 3, 4 (chumoku-s-"), "{answer:?}");
     assert!(answer.err.contains("[7/7] report: done after"), "{answer:?}");
     assert!(answer.out.contains("s: ran 7 of 7 tasks, 0 were up to date"), "{answer:?}");
-    assert!(answer.out.ends_with("\n\n| the tables |\n"), "{answer:?}");
+    assert!(answer.out.contains("both tables, and the answer\n\n"), "{answer:?}");
     assert_eq!(calls(&here), calls(&there));
     let log = "data/s/logs/train-proposed-fold-1-seed-0.log";
     assert_eq!(here.file(log).lines().count(), there.file(log).lines().count(), "{}", there.file(log));

@@ -39,7 +39,7 @@ case $stage in
   train)
     while [ "$1" != --method ]; do shift; done
     run="data/s/3_runs/$2/fold-$4/seed-$6"; mkdir -p "$run"; touch "$run/predictions.parquet" "$run/attention.parquet" "$run/log.csv";;
-  report) mkdir -p reports/s; echo "| the tables |" > reports/s/tables.md;;
+  report) mkdir -p reports/s; echo "both tables, and the answer" > reports/s/summary.txt;;
 esac
 "#;
 
