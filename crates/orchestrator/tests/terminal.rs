@@ -28,7 +28,8 @@ fn on_a_terminal(study: &Study, fake: &str) -> Option<Child> {
 /// clearing a line; colours are left out.
 fn screen(text: &str) -> Vec<String> {
     let (mut lines, mut row, mut column): (Vec<Vec<char>>, usize, usize) = (vec![Vec::new()], 0, 0);
-    let mut rest = text.chars().peekable();
+    // The first line is script's own and was never on the terminal.
+    let mut rest = text.split_once('\n').map_or("", |(_, shown)| shown).chars().peekable();
     while let Some(one) = rest.next() {
         match one {
             '\r' => column = 0,

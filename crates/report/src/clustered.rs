@@ -3,11 +3,13 @@
 //! A patient is all positive or all negative (there is one label a patient), so of the paper's three terms the one between a patient's
 //! positive and negative slices is 0. With M slices of I positive patients, N slices of J negative ones:
 //!
-//!     V10(x) = share of the N negative slices below x, ties one half;  V01(y) = share of the M positive slices above y
-//!     AUC    = sum of V10 / M = sum of V01 / N
-//!     d_i    = sum of patient i's V10 - (slices of i) AUC for a positive patient, of its V01 for a negative one
-//!     var    = I / (I - 1) sum of d_i^2 / M^2 over the positive + J / (J - 1) sum of d_j^2 / N^2 over the negative
-//!     cov    = the same with d_i of two scores multiplied
+//! ```text
+//! V10(x) = share of the N negative slices below x, ties one half;  V01(y) = share of the M positive slices above y
+//! AUC    = sum of V10 / M = sum of V01 / N
+//! d_i    = sum of patient i's V10 - (slices of i) AUC for a positive patient, of its V01 for a negative one
+//! var    = I / (I - 1) sum of d_i^2 / M^2 over the positive + J / (J - 1) sum of d_j^2 / N^2 over the negative
+//! cov    = the same with d_i of two scores multiplied
+//! ```
 //!
 //! With one slice a patient this is DeLong's ([`crate::compare::DeLong`]). The d are linear in the AUC's kernel, so those of
 //! a mean over seeds are the means of the seeds' d. Cost: one sort for V by ranks, O(n log n).

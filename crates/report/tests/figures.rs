@@ -133,7 +133,7 @@ fn several_seeds_are_thin_lines_and_several_classes_have_no_threshold() {
         assert_eq!(file(&root, "figures/roc.svg").matches(&thin).count(), 3, "{colour}");
     }
     assert!(!file(&root, "figures/scores.svg").contains("threshold"));
-    assert!(html.contains("The class of the largest mean probability decides"));
+    assert!(html.contains("The class of the largest score decides"));
     assert!(file(&root, "figures/confusion-slices-proposed.svg").contains("healthy"));
 }
 

@@ -143,7 +143,7 @@ fn bad_input_ends_with_its_exit_code_and_says_where() {
             1,
             "in epoch",
         ),
-        ("epochs: 1", &["--set", "train.methods.proposed.loss=beta"], 3, "unknown variant `beta`"),
+        ("epochs: 1", &["--set", "train.methods.proposed.loss=beta"], 3, "expected one of gamma, alpha,"),
     ];
     for (settings, more, code, message) in cases {
         let study = Study::new(settings);
