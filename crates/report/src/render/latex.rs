@@ -129,9 +129,9 @@ pub fn latex(tables: &[Table]) -> String {
     format!("{HEAD}\n{body}\\chumokuend\n")
 }
 
-/// What a page of LaTeX's article has room for beside caption and head, in points; and what it takes: a line of a row, an
-/// interval with the air below it, a line of notes.
-const PAGE_PT: usize = 470;
+/// What a page of LaTeX's article has room for beside the caption, in points; and what it takes: a line of a row or of the head,
+/// an interval with the air below it, a line of notes.
+const PAGE_PT: usize = 500;
 const LINE_PT: usize = 10;
 const INTERVAL_PT: usize = 13;
 const NOTE_PT: usize = 9;
@@ -145,22 +145,35 @@ const LABEL: usize = 30;
 const HEAD_LINE: usize = 14;
 
 /// Letters of a line of a first column that is broken.
-const LABEL_LINE: usize = 24;
+const LABEL_LINE: usize = 20;
 
 /// Height of a row: the lines of its first cell, and an interval below its value.
 fn height(row: &[String]) -> usize {
-    let lines = row[0].chars().count().div_ceil(LABEL_LINE).max(1);
+    let lines = if printed(&row[0]) > LABEL { printed(&row[0]).div_ceil(LABEL_LINE) } else { 1 };
     lines * LINE_PT + if has_intervals(row) { INTERVAL_PT } else { 0 }
+}
+
+/// Letters that a text takes in print, where those without a letter stand as their code.
+fn printed(text: &str) -> usize {
+    text.chars()
+        .map(|c| if escape(c.encode_utf8(&mut [0; 4])).starts_with("\\chumokuchar") { "[U+6CE8]".len() } else { 1 })
+        .sum()
 }
 
 fn has_intervals(row: &[String]) -> bool {
     row.iter().skip(1).any(|cell| parts(cell).1.is_some())
 }
 
+/// What the rows of a page may take.
+fn room(table: &Table) -> usize {
+    let notes: usize = table.notes.iter().map(|note| printed(note) + 1).sum();
+    let head = table.head.iter().map(|cell| printed(cell).div_ceil(HEAD_LINE)).max().unwrap_or(1);
+    PAGE_PT.saturating_sub(notes.div_ceil(NOTE_LINE) * NOTE_PT + head * LINE_PT).max(LEAST_PT)
+}
+
 /// A table as one or more floats: LaTeX does not break them, so what does not fit stands on pages of its own.
 fn table(table: &Table) -> String {
-    let notes: usize = table.notes.iter().map(|note| note.chars().count() + 1).sum();
-    let room = PAGE_PT.saturating_sub(notes.div_ceil(NOTE_LINE) * NOTE_PT).max(LEAST_PT);
+    let room = room(table);
     let mut pages: Vec<(usize, Vec<Block>)> = vec![(0, Vec::new())];
     for block in &table.blocks {
         let whole: usize = LINE_PT + block.rows.iter().map(|row| height(row)).sum::<usize>();
@@ -208,7 +221,7 @@ fn number(text: &str) -> String {
 
 /// Columns of the tabular: the first broken over lines if its cells are long.
 fn columns(table: &Table) -> String {
-    let longest = table.blocks.iter().flat_map(|block| &block.rows).map(|row| row[0].chars().count()).max();
+    let longest = table.blocks.iter().flat_map(|block| &block.rows).map(|row| printed(&row[0])).max();
     let first = if longest.unwrap_or(0) > LABEL { "p{0.3\\linewidth}" } else { "l" };
     let others = (1..table.head.len()).map(|column| if is_numeric(table, column) { 'c' } else { 'l' });
     format!("@{{}}{first}{}@{{}}", others.collect::<String>())
