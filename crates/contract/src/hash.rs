@@ -29,7 +29,7 @@ pub fn value(value: &serde_json::Value) -> String {
     bytes(value.to_string().as_bytes())
 }
 
-/// [`file`] of many files, in their order.
+/// [`file()`] of many files, in their order.
 ///
 /// # Errors
 /// That of the first that cannot be read.
@@ -123,7 +123,7 @@ impl Cache {
         if path.is_dir() { self.tree(path) } else { self.file(path) }
     }
 
-    /// [`file`] of `path`, computed the first time it is asked for.
+    /// [`file()`] of `path`, computed the first time it is asked for.
     pub fn file(&mut self, path: &Path) -> io::Result<String> {
         if let Some(hash) = self.files.get(path) {
             return Ok(hash.clone());

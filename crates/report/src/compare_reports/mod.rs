@@ -1,7 +1,7 @@
 //! `chumoku-report compare A B`: what changed between two reports, by how much, and whether it is more than noise.
 //!
-//! [`side`] reads a metrics.json into numbers with their places, [`judge`] sets two of them side by side, [`show`] writes
-//! it for readers and programs, and [`drift`] holds B against A to a tolerance.
+//! `side` reads a metrics.json into numbers with their places, `judge` sets two of them side by side, `show` writes
+//! it for readers and programs, and `drift` holds B against A to a tolerance.
 
 mod drift;
 mod judge;

@@ -1,8 +1,8 @@
 //! Documents that go with a paper, as Markdown; the page shows them too.
 //!
-//! Two reporting checklists ([`claim`], [`tripod`]) and a model card for each method ([`card`]). A checklist is a table of items, each
-//! with a function that answers it from the run ([`checklist`]); what is told of data, training and evaluation is in one place each
-//! ([`data`], [`training`], [`evaluation`]). Nothing is told that the run does not know: what it does not know is a question to the author.
+//! Two reporting checklists (`claim`, `tripod`) and a model card for each method (`card`). A checklist is a table of items, each
+//! with a function that answers it from the run (`checklist`); what is told of data, training and evaluation is in one place each
+//! (`data`, `training`, `evaluation`). Nothing is told that the run does not know: what it does not know is a question to the author.
 
 mod card;
 mod checklist;
