@@ -9,7 +9,7 @@ OVERRIDES := $(foreach pair,$(SET),--set $(pair))
 LOCKED := --locked
 
 .DEFAULT_GOAL := help
-.PHONY: all setup build phantom preprocess dataset train report smoke test browser interop bench bench-report compare reproduce crash clean help
+.PHONY: all setup build phantom preprocess dataset train report smoke test browser interop bench bench-report compare reproduce reproduce-smoke crash deny sbom release clean help
 
 all: build ## from CT files to reports/phantom, then both tables
 	@$(BIN)/chumoku run pipelines/phantom.yaml $(OVERRIDES)
@@ -41,7 +41,7 @@ test: setup .venv/tensorboard .venv/schema .venv/crate browser ## fmt, clippy, d
 	OMP_NUM_THREADS=2 CHUMOKU_TENSORBOARD_PYTHON=$(CURDIR)/.venv/tensorboard/bin/python \
 		CHUMOKU_SCHEMA_PYTHON=$(CURDIR)/.venv/schema/bin/python CHUMOKU_CRATE_PYTHON=$(CURDIR)/.venv/crate/bin/python \
 		$(CARGO) test $(LOCKED) --release --workspace
-	@$(MAKE) --no-print-directory reproduce
+	@$(MAKE) --no-print-directory reproduce-smoke
 
 # A study's run as TorchScript, run by PyTorch: fold 0 of the smoke study, the ABN with the proposed loss.
 interop: smoke .venv/lungmask ## exported networks in PyTorch (Python), and its CUDA library in our programs
@@ -76,11 +76,30 @@ $(BROWSER): tools/browser/package-lock.json
 	@command -v npm >/dev/null && npm ci --prefix tools/browser --ignore-scripts --no-audit --no-fund --silent && touch $@ || \
 		echo "no npm, or it failed: the report is not tested in a browser"
 
-reproduce: build ## the smoke study in two fresh folders, every Parquet, safetensors and CSV compared
+reproduce: build ## the smoke study twice and the reference study once, in fresh folders: the same bytes, and the numbers of reports/
+	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml
+	@tools/reference.sh $(BIN) pipelines/phantom.yaml reports/reference/phantom
+
+reproduce-smoke: build ## of these, the smoke study alone, a minute and a half
 	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml
 
 crash: build ## a tiny study killed 200 times at random moments: the same bytes in the end
 	@CHUMOKU_CRASHES=200 $(CARGO) test $(LOCKED) --release --workspace --test crash -- --nocapture
+
+# Tools of Cargo's own, in versions that are pinned; each takes some minutes to build.
+.cargo-tools/bin/cargo-deny:
+	@$(CARGO) install cargo-deny@0.20.2 --locked --quiet --root .cargo-tools
+.cargo-tools/bin/cargo-cyclonedx:
+	@$(CARGO) install cargo-cyclonedx@0.5.9 --locked --quiet --root .cargo-tools
+
+deny: .cargo-tools/bin/cargo-deny ## licences and sources of all dependencies (advisories need GitHub: DENY="advisories bans licenses sources")
+	@.cargo-tools/bin/cargo-deny --locked check $(or $(DENY),bans licenses sources)
+
+sbom: .cargo-tools/bin/cargo-cyclonedx ## what the programs are made of, as CycloneDX JSON in dist/
+	@mkdir -p dist && .cargo-tools/bin/cargo-cyclonedx --manifest-path crates/orchestrator/Cargo.toml --format json --all --override-filename sbom
+
+release: build ## dist/chumoku-VERSION-x86_64-linux.tar.gz: programs, libtorch, model and studies, tried in an empty folder
+	@tools/release.sh $(BIN) $(or $(LIBTORCH),.libtorch) dist
 
 clean: ## remove what was built and made, not libtorch
 	$(CARGO) clean

@@ -119,6 +119,9 @@ def wanted(member):
         return pathlib.PurePosixPath(*parts[1:])
     if "lib" in parts[:-1] and ".so" in name and name.startswith(LIBRARIES):
         return pathlib.PurePosixPath("lib", name)
+    if parts[0].endswith(".dist-info") and name.lower().startswith(("license", "notice")):
+        # Whoever passes the libraries on passes these on.
+        return pathlib.PurePosixPath("licenses", f"{parts[0].removesuffix('.dist-info')}-{name}")
     return None
 
 

@@ -311,7 +311,9 @@ fn time(config: &Config, folds: usize, found: &Found) -> String {
     let plain =
         config.methods.iter().all(|method| method.train.device == "cpu" && method.train.precision == Precision::F32);
     let less = if plain { "" } else { "; less on a GPU or in bfloat16" };
-    format!("training takes about {hours:.1} hours of one core of 2026, {jobs} runs side by side here{less}")
+    format!(
+        "training takes about {hours:.1} hours of one core like those of reports/bench, {jobs} runs side by side here{less}"
+    )
 }
 
 #[cfg(test)]

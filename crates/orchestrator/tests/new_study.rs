@@ -1,42 +1,18 @@
 //! `chumoku init`, `check` and `schema`: the real program, beside stage programs that are scripts.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+mod fake;
 
-use contract::plan::Stage;
+use std::path::Path;
+use std::process::Command;
+
+use fake::Answer;
 
 /// Says what the file of its first argument's name in the working directory says.
 const SCRIPT: &str = "#!/bin/sh\nif [ -f \"$1.err\" ]; then cat \"$1.err\" >&2; exit 6; fi\ncat \"$1.json\"\n";
 const EQUIPMENT: &str = r#"{"folder":"/lib","version":"2.11.0","expected":"2.11.0","threads":2,"gpus":0,"cuda_problem":"no GPU is visible"}"#;
 const INSPECTION: &str = r#"{"model":{"Ok":"ab12"},"input":{"Ok":{"series":7,"slices":70,"patients":[3,4],"left_out":{},"notes":["1 patients of the labels have no CT"]}}}"#;
 
-/// A folder with `chumoku` and the scripts, made once: a file that was just written cannot be started while another test's child holds it.
-fn programs() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("study-stages");
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::hard_link(env!("CARGO_BIN_EXE_chumoku"), folder.join("chumoku")).unwrap();
-        for stage in Stage::ALL {
-            let path = folder.join(stage.program());
-            std::fs::write(&path, SCRIPT).unwrap();
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        }
-        folder
-    })
-}
-
 struct Place(tempfile::TempDir);
-
-#[derive(Debug)]
-struct Answer {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
 
 impl Place {
     fn new(files: &[(&str, &str)]) -> Self {
@@ -56,10 +32,8 @@ impl Place {
     }
 
     fn run(&self, arguments: &[&str]) -> Answer {
-        let mut command = Command::new(programs().join("chumoku"));
-        let output = command.current_dir(self.0.path()).args(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Answer { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        let mut command = Command::new(fake::installed(SCRIPT).join("chumoku"));
+        Answer::of(command.current_dir(self.0.path()).args(arguments).output().unwrap())
     }
 
     /// A study that has all it needs.
@@ -157,6 +131,28 @@ fn a_table_of_images_becomes_a_study_that_a_run_accepts() {
     assert_eq!(again.code, Some(2), "{again:?}");
     assert!(again.err.contains("lungs.yaml exists; give --out another file, or --force"), "{again:?}");
     assert_eq!(place.run(&["init", "ct", "--out", "lungs.yaml", "--force"]).code, Some(0));
+}
+
+#[test]
+fn a_column_beside_the_labels_names_the_classes() {
+    let rows =
+        "path,patient_id,label,class_name,split\na.png,p1,0,other,x\nb.png,p2,1,covid19,x\nc.png,p3,1,covid19,y\n";
+    let place = Place::new(&[("t.csv", rows), ("a.png", ""), ("b.png", ""), ("c.png", "")]);
+    let answer = place.run(&["init", "t.csv", "--yes"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    let config = contract::Config::load(&place.0.path().join("t.yaml"), &[]).unwrap();
+    assert_eq!(config.classes, ["other", "covid19"]);
+}
+
+#[test]
+fn dicom_without_labels_says_which_table_to_make() {
+    let place = Place::new(&[("ct/1", "")]);
+    let mut dicom = vec![0; 128];
+    dicom.extend(b"DICM");
+    std::fs::write(place.0.path().join("ct/1"), dicom).unwrap();
+    let answer = place.run(&["init", "ct", "--yes"]);
+    let advice = "make a CSV with the columns patient_id,label (patient_id is the DICOM PatientID)";
+    assert!(answer.code == Some(4) && answer.err.contains(advice), "{answer:?}");
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! `chumoku predict` beside stage programs that are shell scripts; the predictions are real Parquet.
 
-use std::os::unix::fs::PermissionsExt;
+mod fake;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float32Array, Int32Array, Int64Array, ListBuilder, PrimitiveBuilder, StringArray};
 use arrow::datatypes::Float32Type;
 use contract::atomic::Folder;
-use contract::plan::Stage;
 use contract::table::TableWriter;
 use contract::{Config, hash, plan, receipt, schema};
 use serde_json::Value;
@@ -25,23 +25,6 @@ case $1 in
   paint) mkdir "$3/overlays"; [ "$FAKE" = "no attention" ] || touch "$3/attention.nii.gz";;
 esac
 "#;
-
-/// A folder with `chumoku` and the scripts, made once (a file that is being written cannot be started).
-fn programs() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fake-prediction");
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::hard_link(env!("CARGO_BIN_EXE_chumoku"), folder.join("chumoku")).unwrap();
-        for stage in [Stage::Preprocess, Stage::Train] {
-            let path = folder.join(stage.program());
-            std::fs::write(&path, SCRIPT).unwrap();
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        }
-        folder
-    })
-}
 
 /// Predictions of slices with these softmax values.
 fn predictions(path: &Path, probs: &[&[f32]]) {
@@ -103,7 +86,7 @@ impl Study {
     }
 
     fn predict(&self, fake: &str, more: &[&str]) -> Answer {
-        let mut command = Command::new(programs().join("chumoku"));
+        let mut command = Command::new(fake::installed(SCRIPT).join("chumoku"));
         command.current_dir(self.0.path()).env("FAKE", fake).args(["predict", "study.yaml", "JANE-DOE"]).args(more);
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

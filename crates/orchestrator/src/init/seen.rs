@@ -46,7 +46,7 @@ impl Seen {
             let labels = args.labels.clone().unwrap_or_else(|| input.join(LABELS));
             if !labels.is_file() {
                 return Err(Error::Init(format!(
-                    "{} has {}, but there is no {}; make a CSV with the columns {},{} ({0} is the DICOM PatientID), or give --labels CSV",
+                    "{0} has {1}, but there is no {2}; make a CSV with the columns {3},{4} ({3} is the DICOM PatientID), or give --labels CSV",
                     input.display(),
                     kinds.words(),
                     labels.display(),

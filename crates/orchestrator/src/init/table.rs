@@ -87,6 +87,22 @@ impl Table {
         values
     }
 
+    /// Names that another column than `ids` has for the labels, one for each and no two the same.
+    fn names(&self, label: usize, values: &[String], ids: &[usize]) -> Option<Vec<String>> {
+        let of = |at: usize| {
+            let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+            for (label, name) in self.values(label).into_iter().zip(self.values(at)) {
+                names.entry(label).or_default().insert(name);
+            }
+            let all: BTreeSet<&str> = names.values().flatten().copied().collect();
+            let are_names = all.iter().all(|name| !name.is_empty() && name.parse::<f64>().is_err());
+            let one = |value: &String| names.get(value.as_str())?.first().map(|name| (*name).to_owned());
+            let is_pair = names.values().all(|names| names.len() == 1) && all.len() == values.len();
+            if are_names && is_pair { values.iter().map(one).collect() } else { None }
+        };
+        (0..self.header.len()).filter(|at| *at != label && !ids.contains(at)).find_map(of)
+    }
+
     /// The column of that meaning: as the flag says, as it is called, as it looks, or as the answer says.
     fn column(
         &self,
@@ -162,7 +178,8 @@ impl Labelled {
             );
             return Err(Error::Init(text));
         }
-        let classes = classes(args, &values, asker)?;
+        let ids: Vec<usize> = file.into_iter().chain([patient]).collect();
+        let classes = classes(args, &values, table.names(label, &values, &ids).as_deref(), asker)?;
         let patients = patients(table, &values, patient, label);
         Ok(Self { classes, patients, values, columns: (file, patient, label) })
     }
@@ -217,8 +234,8 @@ impl Labelled {
     }
 }
 
-/// Names of the classes: the flag's, the labels' own, or asked where labels are numbers.
-fn classes(args: &InitArgs, values: &[String], asker: &Asker) -> Result<Vec<String>, Error> {
+/// Names of the classes: the flag's, the labels' own, or asked where labels are numbers; `known` are a guess at the answers.
+fn classes(args: &InitArgs, values: &[String], known: Option<&[String]>, asker: &Asker) -> Result<Vec<String>, Error> {
     if let Some(given) = &args.classes {
         if given.len() == values.len() {
             return Ok(given.clone());
@@ -231,11 +248,14 @@ fn classes(args: &InitArgs, values: &[String], asker: &Asker) -> Result<Vec<Stri
         );
         return Err(Error::Usage(text));
     }
-    let name = |value: &String| match value.parse::<i64>() {
-        Ok(_) => asker.ask(&format!("name of class {value}"), None, Some(&format!("class{value}")), "--classes"),
+    let name = |(at, value): (usize, &String)| match value.parse::<i64>() {
+        Ok(_) => {
+            let guess = known.map_or_else(|| format!("class{value}"), |known| known[at].clone());
+            asker.ask(&format!("name of class {value}"), None, Some(&guess), "--classes")
+        }
         Err(_) => Ok(value.clone()),
     };
-    values.iter().map(name).collect()
+    values.iter().enumerate().map(name).collect()
 }
 
 /// Patients by the index of their label's value.

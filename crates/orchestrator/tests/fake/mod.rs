@@ -43,9 +43,14 @@ case $stage in
 esac
 "#;
 
-/// A folder with `chumoku` and the scripts, made once: a file that was just written cannot be started while another
-/// test's child still holds it open.
+/// A folder with `chumoku` and [`SCRIPT`] for each stage.
 pub fn programs() -> &'static Path {
+    installed(SCRIPT)
+}
+
+/// A folder with `chumoku` and a script for each stage, made once by each test program: a file that was just written cannot be
+/// started while another test's child still holds it open.
+pub fn installed(script: &str) -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME"));
@@ -54,7 +59,7 @@ pub fn programs() -> &'static Path {
         std::fs::hard_link(env!("CARGO_BIN_EXE_chumoku"), folder.join("chumoku")).unwrap();
         for stage in Stage::ALL {
             let path = folder.join(stage.program());
-            std::fs::write(&path, SCRIPT).unwrap();
+            std::fs::write(&path, script).unwrap();
             std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         }
         folder

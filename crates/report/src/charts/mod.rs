@@ -161,21 +161,30 @@ fn frame<'a, 's>(area: &'a Area<'s>, x: &Axis, y: &Axis) -> Result<Chart<'a, 's>
         .x_label_area_size(if x.name.is_empty() { 48 } else { BELOW })
         .y_label_area_size(LEFT - MARGIN)
         .build_cartesian_2d(x.range.clone(), y.range.clone())?;
-    chart
-        .configure_mesh()
-        .x_desc(x.name)
-        .y_desc(y.name)
-        .x_labels(x.labels)
-        .y_labels(y.labels)
-        .x_label_formatter(&|value| format!("{value:.*}", x.decimals))
-        .y_label_formatter(&|value| format!("{value:.*}", y.decimals))
-        .label_style(("sans-serif", TEXT * 0.9).into_font().color(&BLACK))
+    mesh(&mut chart, x, Some(y))?;
+    Ok(chart)
+}
+
+/// Draws the axes, labels and lines of a chart; without `y` those of the horizontal axis alone.
+fn mesh(chart: &mut Chart, x: &Axis, y: Option<&Axis>) -> Result<(), Failure> {
+    let show = |axis: Option<&Axis>| {
+        let decimals = axis.map_or(0, |axis| axis.decimals);
+        move |value: &f64| format!("{value:.decimals$}")
+    };
+    let (of_x, of_y) = (show(Some(x)), show(y));
+    let mut mesh = chart.configure_mesh();
+    mesh.x_desc(x.name).x_labels(x.labels).x_label_formatter(&of_x);
+    match y {
+        Some(y) => mesh.y_desc(y.name).y_labels(y.labels).y_label_formatter(&of_y),
+        None => mesh.disable_y_mesh(),
+    };
+    mesh.label_style(("sans-serif", TEXT * 0.9).into_font().color(&BLACK))
         .axis_desc_style(("sans-serif", TEXT).into_font().color(&BLACK))
         .light_line_style(TRANSPARENT)
         .bold_line_style(GREY.mix(0.3))
         .axis_style(BLACK)
         .draw()?;
-    Ok(chart)
+    Ok(())
 }
 
 /// The area between two lines.

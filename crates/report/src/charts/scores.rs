@@ -5,7 +5,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
     Area, Axis, Chart, Entry, Failure, GREY, MARGIN, Mark, TEXT, WIDTH, colour, fitting, legend, legend_height, line,
-    share, style, svg,
+    mesh, share, style, svg,
 };
 use crate::error::Error;
 
@@ -66,18 +66,7 @@ fn bare<'a, 's>(area: &'a Area<'s>, x: &Axis, rows: f64) -> Result<Chart<'a, 's>
         .margin_left(MARGIN + 16)
         .x_label_area_size(super::BELOW)
         .build_cartesian_2d(x.range.clone(), 0.0..rows)?;
-    chart
-        .configure_mesh()
-        .disable_y_mesh()
-        .x_desc(x.name)
-        .x_labels(x.labels)
-        .x_label_formatter(&|value| format!("{value:.*}", x.decimals))
-        .label_style(("sans-serif", TEXT * 0.9).into_font().color(&BLACK))
-        .axis_desc_style(("sans-serif", TEXT).into_font().color(&BLACK))
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GREY.mix(0.3))
-        .axis_style(BLACK)
-        .draw()?;
+    mesh(&mut chart, x, None)?;
     Ok(chart)
 }
 
