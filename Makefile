@@ -95,10 +95,11 @@ crash: build ## a tiny study killed 200 times at random moments: the same bytes 
 deny: .cargo-tools/bin/cargo-deny ## licences and sources of all dependencies (advisories need GitHub: DENY="advisories bans licenses sources")
 	@.cargo-tools/bin/cargo-deny --locked check $(or $(DENY),bans licenses sources)
 
-sbom: .cargo-tools/bin/cargo-cyclonedx ## what the programs are made of, as CycloneDX JSON in dist/
-	@mkdir -p dist && .cargo-tools/bin/cargo-cyclonedx --manifest-path crates/orchestrator/Cargo.toml --format json --all --override-filename sbom
+sbom: .cargo-tools/bin/cargo-cyclonedx ## what each crate is made of, as CycloneDX JSON: dist/sbom-CRATE.json
+	@mkdir -p dist && SOURCE_DATE_EPOCH=0 .cargo-tools/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --override-filename sbom --quiet
+	@for file in crates/*/sbom.json; do sed -i "s|$(CURDIR)|.|g" $$file; mv $$file dist/sbom-$$(basename $$(dirname $$file)).json; done; ls dist/sbom-*.json
 
-release: build ## dist/chumoku-VERSION-x86_64-linux.tar.gz: programs, libtorch, model and studies, tried in an empty folder
+release: build sbom ## dist/chumoku-VERSION-x86_64-linux.tar.gz: programs, libtorch, model and studies, tried in an empty folder
 	@tools/release.sh $(BIN) $(or $(LIBTORCH),.libtorch) dist
 
 clean: ## remove what was built and made, not libtorch

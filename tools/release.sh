@@ -18,7 +18,9 @@ cp "$libtorch"/lib/*.so* "$work/$name/lib"
 cp -r "$libtorch/licenses" "$work/$name/lib"
 cp data/models/* "$work/$name/data/models"
 cp -r pipelines README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$work/$name"
-[ ! -e "$out/sbom.json" ] || cp "$out/sbom.json" "$work/$name"
+for file in "$out"/sbom-*.json; do
+  [ ! -e "$file" ] || cp "$file" "$work/$name"
+done
 tar -C "$work" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - "$name" | gzip -n -6 >"$out/$name.tar.gz"
 
 mkdir "$work/empty"
