@@ -66,7 +66,7 @@ fn anchor(place: usize) -> String {
 fn browsed(place: usize, patient: &Browsed, study: &Study) -> Markup {
     let middle = patient.frames.len() / 2;
     let Some(frame) = patient.frames.get(middle) else { return html! {} };
-    let first = html! { b { (patient.class) } br; span.place { (position(patient, middle)) } };
+    let first = html! { b { (view::breakable(&patient.class)) } br; span.place { (position(patient, middle)) } };
     let slides: Vec<Slide> = (0..patient.frames.len()).map(|slice| slide(patient, slice, study)).collect();
     // A list of text cannot fail to become JSON; "<" must not end the element.
     let data = serde_json::to_string(&slides).unwrap_or_default().replace('<', "\\u003c");

@@ -46,7 +46,7 @@ fn filter() -> Markup {
 }
 
 fn exhibit_of(place: usize, exhibit: &Exhibit, study: &Study) -> Markup {
-    let first = html! { b { (exhibit.class) } br; (exhibit.choice.rank.title()) };
+    let first = html! { b { (view::breakable(&exhibit.class)) } br; (exhibit.choice.rank.title()) };
     html! {
         article.exhibit {
             (view::pictures(&exhibit.view, study, &format!("exhibit-{place}"), &first))

@@ -33,6 +33,11 @@ pub(super) fn definitions() -> Markup {
     }
 }
 
+/// A name that may be broken after its underscores, below a narrow picture.
+pub(super) fn breakable(name: &str) -> Markup {
+    html! { @for (place, part) in name.split_inclusive('_').enumerate() { @if place > 0 { wbr; } (part) } }
+}
+
 /// Slice and attention of every method side by side. `id` is unique on the page, `first` stands below the slice.
 pub(super) fn pictures(view: &View, study: &Study, id: &str, first: &Markup) -> Markup {
     html! {
@@ -47,7 +52,7 @@ pub(super) fn pictures(view: &View, study: &Study, id: &str, first: &Markup) -> 
                         Some(map) => (stack(view, id, Some(map), &format!("attention of {name} on slice {}", view.slice_id))),
                         None => div.none { "no attention map" },
                     }
-                    figcaption { b { (name) } br; span.verdict { (words(verdict, study)) } }
+                    figcaption { b { (breakable(name)) } br; span.verdict { (words(verdict, study)) } }
                 }
             }
         }
