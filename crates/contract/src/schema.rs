@@ -33,6 +33,8 @@ pub mod column {
     pub const MASK: &str = "mask";
     /// Share of the slice's pixels that are lung.
     pub const LUNG_FRACTION: &str = "lung_fraction";
+    /// Why a slice or file was left out, in excluded.csv.
+    pub const REASON: &str = "reason";
     /// Remarks such as `empty_mask` or `one_lung`.
     pub const FLAGS: &str = "flags";
     /// Fold that holds the slice out.

@@ -147,7 +147,7 @@ pub(crate) fn not_written(error: TableError) -> Error {
 /// The file cannot be written.
 pub fn write_excluded(path: &Path, mut excluded: Vec<Excluded>) -> Result<(), Error> {
     excluded.sort_by(|a, b| (&a.slice_id, &a.source, a.reason).cmp(&(&b.slice_id, &b.source, b.reason)));
-    let header = [column::SLICE_ID, column::PATIENT_ID, column::SOURCE, column::LUNG_FRACTION, "reason"];
+    let header = [column::SLICE_ID, column::PATIENT_ID, column::SOURCE, column::LUNG_FRACTION, column::REASON];
     let record = |row: Excluded| {
         let fraction = row.lung_fraction.map_or_else(String::new, |fraction| fraction.to_string());
         [row.slice_id.unwrap_or_default(), row.patient_id, row.source, fraction, row.reason.to_owned()]

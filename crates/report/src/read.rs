@@ -303,18 +303,6 @@ pub fn folds(path: &Path) -> Result<Vec<FoldRow>, Error> {
     Ok(texts.zip(numbers).map(row).collect())
 }
 
-/// Number of slices and series left out, by reason.
-///
-/// # Errors
-/// The file cannot be read or has no column `reason`.
-pub fn excluded(path: &Path) -> Result<BTreeMap<String, usize>, Error> {
-    let csv = Csv::read(path, "run the preprocess stage")?;
-    let reason = csv.require("reason")?;
-    let mut counts = BTreeMap::new();
-    csv.records.iter().for_each(|record| *counts.entry(record[reason].to_owned()).or_default() += 1);
-    Ok(counts)
-}
-
 /// Column of the epochs in log.csv, from 1.
 pub const EPOCH: &str = "epoch";
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use contract::cli::{Start, run_task};
 use contract::config::Config;
-use contract::layout::{EXCLUDED, Layout, METRICS, REPORT, SHEETS, SUMMARY};
+use contract::layout::{Layout, METRICS, REPORT, SHEETS, SUMMARY};
 use contract::{atomic, interrupt, plan};
 
 use crate::answer::Answer;
@@ -19,7 +19,7 @@ use crate::pool::{Evidence, Settings};
 use crate::provenance::{self, Provenance};
 use crate::tables::{Place, Table, tables};
 use crate::views::Viewer;
-use crate::{csv_files, html, inputs, paper, read, render, schema};
+use crate::{csv_files, html, inputs, paper, render, schema};
 
 /// Everything the page shows.
 pub struct Study {
@@ -37,8 +37,6 @@ pub struct Study {
     pub gallery: Vec<Exhibit>,
     /// Patients of the slice browser.
     pub browser: Vec<Browsed>,
-    /// Slices and series left out, by reason.
-    pub excluded: BTreeMap<String, usize>,
     /// Data, settings, versions, devices.
     pub provenance: Provenance,
     /// Checklists and model cards.
@@ -102,7 +100,6 @@ pub(crate) fn stop_if_asked() -> Result<(), Error> {
 }
 
 fn read_study(config: &Config, folds: usize) -> Result<Study, Error> {
-    let layout = Layout::new(config);
     let settings = settings(config);
     let predictions = inputs::predictions(config, folds)?;
     let reversed = inputs::reversed(config, folds, &predictions)?;
@@ -119,7 +116,6 @@ fn read_study(config: &Config, folds: usize) -> Result<Study, Error> {
         gallery: exhibits::gallery(config, &predictions, &mut viewer)?,
         browser: browser::browser(config, &predictions, &mut viewer)?,
         shown,
-        excluded: read::excluded(&layout.masks().join(EXCLUDED))?,
         documents: documents::documents(config, &assessment, &provenance, &documents::Files::read(config, folds)?),
         provenance,
         assessment,

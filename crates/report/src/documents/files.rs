@@ -100,10 +100,14 @@ impl Files {
             weights.extend(receipt.outputs.remove(WEIGHTS).map(|hash| ((method, fold, seed), hash)));
         }
         let quality = layout.masks().join(QUALITY);
+        let mut excluded = BTreeMap::new();
+        for row in read::flow::excluded(&layout.masks().join(EXCLUDED))? {
+            *excluded.entry(row.reason).or_default() += 1;
+        }
         let tasks = plan::tasks(config).map_err(Error::Folds)?;
         let settings: Vec<Value> = tasks.into_iter().map(|task| serde_json::json!([task.id, task.config])).collect();
         Ok(Self {
-            excluded: read::excluded(&layout.masks().join(EXCLUDED))?,
+            excluded,
             all: Counts::of(rows.iter(), classes),
             partitions: (0..folds).map(partition).collect(),
             quality: if quality.exists() { Some(summed(&quality)?) } else { None },

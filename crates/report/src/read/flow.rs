@@ -34,9 +34,6 @@ pub struct ExcludedRow {
     pub reason: String,
 }
 
-/// Column of excluded.csv with the reasons.
-pub const REASON: &str = "reason";
-
 /// All rows of slices.parquet.
 ///
 /// # Errors
@@ -84,7 +81,7 @@ fn flags(path: &Path, frame: &DataFrame) -> Result<Vec<Vec<String>>, Error> {
 pub fn excluded(path: &Path) -> Result<Vec<ExcludedRow>, Error> {
     let csv = Csv::read(path, "run the preprocess stage")?;
     let [slice, patient, reason] =
-        [csv.require(column::SLICE_ID)?, csv.require(column::PATIENT_ID)?, csv.require(REASON)?];
+        [csv.require(column::SLICE_ID)?, csv.require(column::PATIENT_ID)?, csv.require(column::REASON)?];
     let row = |record: &csv::StringRecord| ExcludedRow {
         slice_id: Some(record[slice].to_owned()).filter(|id| !id.is_empty()),
         patient_id: record[patient].to_owned(),
