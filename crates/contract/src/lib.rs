@@ -12,6 +12,7 @@ pub mod exit;
 pub mod hash;
 pub mod id;
 pub mod inspection;
+pub mod instructions;
 pub mod interrupt;
 pub mod layout;
 pub mod plan;
@@ -19,6 +20,7 @@ pub mod progress;
 pub mod random;
 pub mod receipt;
 pub mod redact;
+pub mod restart;
 pub mod schema;
 pub mod table;
 

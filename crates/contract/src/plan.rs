@@ -109,7 +109,8 @@ pub fn preprocess(config: &Config) -> Task {
         inputs.push(input("truth", lesions.clone()));
     }
     let what = config.section("preprocess", &["input", "labels", "manifest", "lesions", "model"]);
-    let values = json!({ "classes": config.values["classes"], "preprocess": what });
+    let instructions = &config.values["instructions"];
+    let values = json!({ "classes": config.values["classes"], "instructions": instructions, "preprocess": what });
     of_set(config, single(Stage::Preprocess, inputs, values, layout.masks()))
 }
 
@@ -149,8 +150,10 @@ pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
     if let Some(init) = settings.and_then(|found| found.train.init.clone()) {
         inputs.push(input("init", init));
     }
-    let config =
-        json!({ "classes": config.values["classes"], "method": method, "fold": fold, "seed": seed, "train": values });
+    let config = json!({
+        "classes": config.values["classes"], "instructions": config.values["instructions"], "method": method, "fold": fold,
+        "seed": seed, "train": values,
+    });
     let text = |value: &dyn std::fmt::Display| value.to_string();
     Task {
         stage: Stage::Train,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use contract::cli::chain;
 use contract::config::ConfigError;
+use contract::instructions::InstructionsError;
 use contract::receipt::TaskError;
 use contract::table::TableError;
 use contract::{Coded, Exit};
@@ -33,6 +34,9 @@ pub enum Error {
     /// The frame of the task: inputs, output folder, receipt.
     #[error(transparent)]
     Task(#[from] TaskError),
+    /// The processor's instructions that the study asks for.
+    #[error(transparent)]
+    Instructions(#[from] InstructionsError),
     /// Writing `slices.parquet`.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -160,6 +164,7 @@ impl Coded for Error {
         match self {
             Self::Config(error) => error.exit(),
             Self::Task(error) => error.exit(),
+            Self::Instructions(error) => error.exit(),
             Self::Training(error) => error.exit(),
             Self::Table(_) | Self::Write { .. } => Exit::Unexpected,
             Self::Read { .. }

@@ -46,7 +46,7 @@ pub mod whois;
 pub mod window;
 
 use contract::cli::{self, SetArgs, StageArgs, Start};
-use contract::plan;
+use contract::{instructions, plan};
 
 pub use error::Error;
 
@@ -56,6 +56,7 @@ pub use error::Error;
 /// See [`stage::process`]; nothing is left under the output's name then.
 pub fn run(args: &StageArgs, set: SetArgs) -> Result<(), Error> {
     let config = set.of(args.load()?)?;
+    instructions::hold(config.instructions)?;
     let mut summary = None;
     cli::run_task(&plan::preprocess(&config), args.force, Start::Fresh, |folder| {
         let done = stage::process(&config, folder.path())?;

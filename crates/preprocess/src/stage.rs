@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use contract::config::Config;
+use contract::instructions;
 use contract::schema::flag;
 
 use crate::error::Error;
@@ -51,6 +52,7 @@ fn all(config: &Config, folder: &Path, naming: &mut Naming) -> Result<Summary, E
     let environment = [
         ("device", "cpu".to_owned()),
         ("threads", threads.to_string()),
+        ("instructions", instructions::describe(config.instructions)),
         ("libtorch", LIBTORCH.to_owned()),
         ("model_sha256", model.sha256().to_owned()),
     ];

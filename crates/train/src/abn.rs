@@ -117,7 +117,8 @@ impl ConvNorm {
     fn fold(&mut self) {
         let norm = &self.norm;
         let (Some(gain), Some(bias)) = (&norm.ws, &norm.bs) else { return };
-        let scale = gain / (&norm.running_var + nn::BatchNormConfig::default().eps).sqrt();
+        // Not the tensor's sqrt, see contract::instructions.
+        let scale = gain * (&norm.running_var + nn::BatchNormConfig::default().eps).rsqrt();
         let weight = (&self.weight * scale.view([-1, 1, 1, 1])).detach();
         let bias = (bias - &norm.running_mean * scale).detach();
         let weight = precise(self.precision, &ordered(&weight, self.channels_last));

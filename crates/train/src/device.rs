@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use contract::config::Instructions;
 use contract::equipment::Equipment;
+use contract::instructions;
 use tch::{Cuda, Device};
 
 use crate::{Error, libtorch};
@@ -35,8 +37,9 @@ fn cores() -> i32 {
 }
 
 /// The conditions that a receipt records.
-pub fn environment(device: Device) -> BTreeMap<String, String> {
+pub fn environment(device: Device, instructions: Instructions) -> BTreeMap<String, String> {
     let pairs = [
+        ("instructions", instructions::describe(instructions)),
         ("device", format!("{device:?}").to_lowercase()),
         ("threads", tch::get_num_threads().to_string()),
         ("libtorch", libtorch::VERSION.to_owned()),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use contract::config::ConfigError;
 use contract::exit::{Coded, Exit};
+use contract::instructions::InstructionsError;
 use contract::receipt::TaskError;
 use contract::table::TableError;
 
@@ -15,6 +16,8 @@ pub enum Error {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Task(#[from] TaskError),
+    #[error(transparent)]
+    Instructions(#[from] InstructionsError),
     #[error(transparent)]
     Table(#[from] TableError),
     #[error("{path}: {source}")]
@@ -59,6 +62,7 @@ impl Coded for Error {
         match self {
             Self::Config(error) => error.exit(),
             Self::Task(error) => error.exit(),
+            Self::Instructions(error) => error.exit(),
             Self::NoSuchMethod { .. } => Exit::Config,
             Self::Table(_) | Self::Slice { .. } | Self::SliceMissing { .. } | Self::NothingToTrain { .. } => {
                 Exit::Input

@@ -10,9 +10,7 @@
 //! 0.24 offers no switch for deterministic cuDNN algorithms, so that runs repeat to rounding, not to the bit. Not tested on a GPU.
 
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use tch::Cuda;
@@ -55,12 +53,14 @@ pub fn version(folder: &Path) -> Option<String> {
     (!number.is_empty()).then_some(number)
 }
 
-/// Makes CUDA known to libtorch. To be called before libtorch is first asked about CUDA, since it remembers the answer. May start the
-/// program again.
-///
-/// # Errors
-/// What was found instead, and what to do.
-pub fn load_cuda() -> Result<(), String> {
+/// Starts the program again where CUDA needs another environment than it has. To be called before the program says anything; that there
+/// is no CUDA is for [`load_cuda`] to say.
+pub fn prepare_cuda() {
+    let _ = chosen();
+}
+
+/// The folder whose CUDA library to use, once the environment is as CUDA needs it. May start the program again.
+fn chosen() -> Result<PathBuf, String> {
     let own = folder().ok_or_else(|| format!("no {CPU} in this process"))?;
     let chosen = choose(&own, std::env::var_os(LIBTORCH).map(PathBuf::from))?;
     check_version(&chosen)?;
@@ -72,9 +72,16 @@ pub fn load_cuda() -> Result<(), String> {
     if std::env::var_os(WORKSPACE.0).is_none() {
         changes.push((WORKSPACE.0, WORKSPACE.1.into()));
     }
-    if !changes.is_empty() {
-        return Err(restart(&changes, &own));
-    }
+    if changes.is_empty() { Ok(chosen) } else { Err(restart(changes, &own)) }
+}
+
+/// Makes CUDA known to libtorch. To be called before libtorch is first asked about CUDA, since it remembers the answer. May start the
+/// program again.
+///
+/// # Errors
+/// What was found instead, and what to do.
+pub fn load_cuda() -> Result<(), String> {
+    let chosen = chosen()?;
     let path = chosen.join(CUDA);
     // SAFETY: this runs the initialisers of PyTorch's own library, of the version checked above, which register its kernels.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) };
@@ -131,15 +138,13 @@ fn join(first: &Path, rest: OsString) -> OsString {
     path
 }
 
-/// Starts this program again in its own place with another environment. Returns only if that fails, or was done before.
-fn restart(changes: &[(&str, OsString)], own: &Path) -> String {
+/// Starts this program again with another environment. Returns only if that fails, or was done before.
+fn restart(changes: Vec<(&'static str, OsString)>, own: &Path) -> String {
     if std::env::var_os(RESTARTED).is_some() {
         return format!("{CPU} still comes from {} although {SEARCH} names another; unset {RESTARTED}", own.display());
     }
-    let program = std::env::current_exe().unwrap_or_default();
-    let mut command = Command::new(&program);
-    command.args(std::env::args_os().skip(1)).env(RESTARTED, "1").envs(changes.iter().cloned());
-    format!("{} cannot be started again: {}", program.display(), command.exec())
+    let error = contract::restart::with(changes.into_iter().chain([(RESTARTED, "1".into())]));
+    format!("the program cannot be started again: {error}")
 }
 
 #[cfg(test)]

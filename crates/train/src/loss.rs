@@ -51,7 +51,9 @@ pub fn map_loss(kind: MapLoss, map: &Tensor, mask: &Tensor) -> Tensor {
         MapLoss::Mse => map.mse_loss(mask, Reduction::Mean),
         MapLoss::L2 => {
             let squares = (map - mask).square().sum_dim_intlist(sample, false, None::<Kind>);
-            (squares + NORM_EPSILON).sqrt().mean(None::<Kind>)
+            let squares = squares + NORM_EPSILON;
+            // x / sqrt(x): not the tensor's sqrt, see contract::instructions.
+            (&squares * squares.rsqrt()).mean(None::<Kind>)
         }
         MapLoss::Bce => map.binary_cross_entropy(mask, None::<&Tensor>, Reduction::Mean),
         MapLoss::Dice => {

@@ -10,14 +10,14 @@ use contract::layout::{
     ATTENTION, CHECKPOINT, CONFIG, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, TENSORBOARD, TIMING, WEIGHTS,
 };
 use contract::plan::{self, Task};
-use contract::{hash, interrupt};
+use contract::{hash, instructions, interrupt};
 
 use crate::batch::Pixels;
 use crate::data::{self, Slices, Split};
 use crate::log::Timing;
 use crate::predict::{self, Origin, Question};
 use crate::run::{Run, Trained};
-use crate::{Error, device, log, tensorboard, weights};
+use crate::{Error, device, libtorch, log, tensorboard, weights};
 
 /// Which runs of a study: all, or those that match.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -38,6 +38,10 @@ pub struct Selection {
 /// # Errors
 /// See [`Error`].
 pub fn run(config: &Config, selection: &Selection, force: bool) -> Result<(), Error> {
+    instructions::hold(config.instructions)?;
+    if config.methods.iter().any(|method| method.train.device != "cpu") {
+        libtorch::prepare_cuda();
+    }
     let folds = plan::fold_count(config).map_err(Error::at(&Layout::new(config).folds()))?;
     if let Some(name) = selection.method.as_ref().filter(|name| config.method(name).is_none()) {
         let known = config.methods.iter().map(|method| method.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -138,7 +142,7 @@ impl Work<'_> {
         write_run(self.folder, self.task, &trained)?;
         self.predict(&mut trained, &split)?;
         std::fs::remove_file(&checkpoint).map_err(Error::at(&checkpoint))?;
-        Ok(device::environment(device))
+        Ok(device::environment(device, self.config.instructions))
     }
 
     /// Tells of a dead attention branch.

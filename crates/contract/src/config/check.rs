@@ -9,7 +9,9 @@ use super::expand::expand;
 use super::fault::{ConfigError, Fault};
 use super::judge::judge;
 use super::load::Raw;
-use super::{Config, Dataset, Loss, Method, Paths, Phantom, Preprocess, Report, Train, schema};
+use super::{
+    Config, Dataset, Instructions, Loss, Method, Paths, Phantom, Precision, Preprocess, Report, Train, schema,
+};
 
 /// Classes that the phantom can make.
 const PHANTOM_CLASSES: usize = 3;
@@ -27,6 +29,7 @@ pub(super) fn checked(mut raw: Raw) -> Result<Config, ConfigError> {
     let config = Config {
         study: checker.read("study")?,
         classes: checker.read("classes")?,
+        instructions: checker.read("instructions")?,
         paths: checker.read::<Paths>("paths")?,
         phantom: checker.read::<Phantom>("phantom")?,
         preprocess: checker.read::<Preprocess>("preprocess")?,
@@ -168,5 +171,12 @@ fn method(checker: &Checker, name: &str, overrides: &Value) -> Result<Method, Co
     let unsupervised = matches!(train.loss, Loss::Abn | Loss::Resnet18);
     let normalize = format!("{}.normalize_weights", section("normalize_weights"));
     checker.require(!(train.normalize_weights && unsupervised), &normalize, "false for a loss without map supervision");
+    let held = checker.read::<Instructions>("instructions")? == Instructions::Avx2 && train.device == "cpu";
+    let precision = format!("{}.precision", section("precision"));
+    checker.require(
+        !(held && train.precision == Precision::Bf16),
+        &precision,
+        "f32 when instructions is avx2, which has no bfloat16",
+    );
     Ok(Method { name: name.to_owned(), seeds, train, values })
 }

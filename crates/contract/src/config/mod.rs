@@ -31,6 +31,8 @@ pub struct Config {
     pub study: String,
     /// Class names; the index is the label.
     pub classes: Vec<String>,
+    /// With which of the processor's instructions networks are computed.
+    pub instructions: Instructions,
     /// Top folders.
     pub paths: Paths,
     /// Synthetic CT.
@@ -60,6 +62,16 @@ pub struct Method {
     pub train: Train,
     /// The same as values.
     pub values: Value,
+}
+
+/// With which of the processor's instructions networks are computed, see [`crate::instructions`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Instructions {
+    /// The best it has.
+    Native,
+    /// AVX2 and no more.
+    Avx2,
 }
 
 /// Top folders.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::load::{DEFAULTS, EXTENDS};
 use super::places::join;
-use super::{Dataset, Paths, Phantom, Preprocess, Report, Train};
+use super::{Dataset, Instructions, Paths, Phantom, Preprocess, Report, Train};
 
 /// File of the schema beside the shipped studies.
 pub const FILE: &str = "study.schema.json";
@@ -58,6 +58,7 @@ fn build() -> Value {
             EXTENDS: { "type": ["string", "null"] },
             "study": { "type": "string", "pattern": NAME },
             "classes": { "type": "array", "items": { "type": "string" }, "minItems": 2, "uniqueItems": true },
+            "instructions": of::<Instructions>(),
             "paths": of::<Paths>(),
             "phantom": of::<Phantom>(),
             "preprocess": of::<Preprocess>(),
