@@ -30,7 +30,7 @@ def stage(command, log):
 def measure(binaries, folder, patients, settings):
     """Every stage of a study with `patients` of each class."""
     sets = [f"phantom.patients_per_class={patients}", f"paths.data={folder}/{patients}",
-            f"paths.reports={folder}/{patients}", *settings]
+            f"paths.reports={folder}/{patients}/reports", *settings]
     common = ["--config", "pipelines/scale.yaml", "--progress", "none"]
     for pair in sets:
         common += ["--set", pair]

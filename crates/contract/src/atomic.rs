@@ -95,6 +95,13 @@ pub fn partial(path: &Path) -> PathBuf {
     with_suffix(path, PARTIAL)
 }
 
+/// A free name beside the folder `path`, for what was in it and must not be lost.
+pub fn kept(path: &Path) -> PathBuf {
+    let names = (1_u64..).map(|number| with_suffix(path, &format!(".kept-{number}")));
+    let mut free = names.filter(|name| !name.exists());
+    free.next().unwrap_or_else(|| with_suffix(path, ".kept"))
+}
+
 /// Ends a replacement of the folder `path` that was cut off between its two renames.
 pub fn recover(path: &Path) -> io::Result<()> {
     let old = with_suffix(path, REPLACED);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::atomic::{self, Folder};
+use crate::cli;
 use crate::config::flatten;
 use crate::exit::{Coded, Exit};
 use crate::hash;
@@ -358,8 +359,33 @@ pub fn seal(
     };
     let text = serde_yaml::to_string(&receipt).map_err(|error| failed(io::Error::other(error.to_string())))?;
     atomic::write(&folder.path().join(RECEIPT), text.as_bytes()).map_err(failed)?;
+    set_strangers_aside(&task.output).map_err(failed)?;
     folder.commit().map_err(failed)?;
     Ok(receipt)
+}
+
+/// Moves what no task wrote out of the folder `output`, which is about to be replaced: the user's notes beside a report, or a user's CT
+/// where the study's own would go.
+fn set_strangers_aside(output: &Path) -> io::Result<()> {
+    if !output.is_dir() {
+        return Ok(());
+    }
+    let known = read(output).map(|receipt| receipt.outputs).unwrap_or_default();
+    let mut strangers = hash::walk(output)?;
+    strangers.retain(|file| file != Path::new(RECEIPT) && !known.contains_key(&*file.to_string_lossy()));
+    if strangers.is_empty() {
+        return Ok(());
+    }
+    let kept = atomic::kept(output);
+    for file in &strangers {
+        let place = kept.join(file);
+        std::fs::create_dir_all(place.parent().unwrap_or(&kept))?;
+        std::fs::rename(output.join(file), place)?;
+    }
+    let names: Vec<String> = strangers.iter().map(|file| file.display().to_string()).collect();
+    let (from, to) = (output.display(), kept.display());
+    eprintln!("note: {from} held files that this study did not write; they are in {to} now: {}", cli::summary(&names));
+    Ok(())
 }
 
 /// Ends what a process that was killed had begun: an output that was complete under its temporary name, receipt and all, gets its final
@@ -374,6 +400,7 @@ pub fn recover(task: &Task) -> Result<(), TaskError> {
             .filter(|receipt| receipt.task == task.id && flatten(&receipt.config) == flatten(&task.config));
         let whole = |receipt: &Receipt| outputs(folder.path()).is_ok_and(|found| found == receipt.outputs);
         if receipt.as_ref().is_some_and(whole) {
+            set_strangers_aside(&task.output).map_err(failed)?;
             return folder.commit().map_err(failed);
         }
     }

@@ -92,6 +92,27 @@ fn a_folder_that_is_not_committed_leaves_the_old_one() {
 }
 
 #[test]
+fn what_no_task_wrote_is_moved_aside_and_not_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = made(folder.path());
+    std::fs::create_dir(task.output.join("tex")).unwrap();
+    std::fs::write(task.output.join("tex/notes"), "mine").unwrap();
+    let kept = |name: &str| std::fs::read_to_string(folder.path().join(name)).ok();
+    made(folder.path());
+    assert_eq!(kept("out.kept-1/tex/notes").as_deref(), Some("mine"));
+    assert!(!folder.path().join("out.kept-1/folds").exists() && !task.output.join("tex").exists());
+    made(folder.path());
+    assert!(!folder.path().join("out.kept-2").exists(), "nothing to keep");
+    // Somebody's CT, where a study would put its own.
+    std::fs::remove_dir_all(&task.output).unwrap();
+    std::fs::create_dir(&task.output).unwrap();
+    std::fs::write(task.output.join("folds"), "CT").unwrap();
+    made(folder.path());
+    assert_eq!(kept("out.kept-2/folds").as_deref(), Some("CT"));
+    assert_eq!(kept("out/folds").as_deref(), Some("a,b"));
+}
+
+#[test]
 fn hashes_are_those_of_the_blake3_paper_and_a_folder_s_is_that_of_its_list() {
     // BLAKE3 of nothing and of the byte 0, from the test vectors of the BLAKE3 team (input lengths 0 and 1).
     let folder = tempfile::tempdir().unwrap();

@@ -129,6 +129,23 @@ fn what_keys_ask_of_each_other_has_a_place_too() {
         text.contains("a.yaml:4:13: report.proposed: expected a name of train.methods (conventional, proposed)"),
         "{text}"
     );
+    let text = load(&[("a.yaml", "study: s\npaths: {data: x, reports: x/../x}\n")], &[]).unwrap_err();
+    assert!(text.contains("a.yaml:2:26: paths.reports: expected another folder than paths.data, x"), "{text}");
+    let text = load(&[("a.yaml", "study: s\npaths: {data: x, reports: x/s/3_runs}\n")], &[]).unwrap_err();
+    assert!(text.contains("paths.reports: expected another folder than paths.data"), "{text}");
+    let text = load(
+        &[(
+            "a.yaml",
+            "study: s\ninstructions: avx2\ntrain:\n  methods: {conventional: {precision: bf16}, proposed: {}}\n",
+        )],
+        &[],
+    );
+    let text = text.unwrap_err();
+    assert!(
+        text.contains("a.yaml:4:12: train.methods.conventional.precision: expected f32 when instructions is avx2"),
+        "{text}"
+    );
+    assert!(load(&[("a.yaml", "study: s\npaths: {data: x, reports: x-reports}\n")], &[]).is_ok());
 }
 
 #[test]

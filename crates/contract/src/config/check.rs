@@ -1,9 +1,12 @@
 //! Checked values: each against the schema, then what one key asks of another.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+use crate::layout::Layout;
 
 use super::expand::expand;
 use super::fault::{ConfigError, Fault};
@@ -39,6 +42,7 @@ pub(super) fn checked(mut raw: Raw) -> Result<Config, ConfigError> {
         values: raw.values.clone(),
         is_reversed: false,
     };
+    paths(&checker, &config);
     phantom(&checker, &config);
     preprocess(&checker, &config.preprocess);
     dataset(&checker, &config);
@@ -112,6 +116,26 @@ impl Checker<'_> {
             self.faults.borrow_mut().push(Fault { place: self.raw.value_place(key), message });
         }
     }
+}
+
+/// The report is written as a whole folder, which must not be the one that the study's data are in.
+fn paths(checker: &Checker, config: &Config) {
+    let layout = Layout::new(config);
+    let [data, reports] = [&layout.data, &layout.reports].map(|path| real(path));
+    let apart = !data.starts_with(&reports) && !reports.starts_with(&data);
+    checker.require(
+        apart,
+        "paths.reports",
+        &format!("another folder than paths.data, {}", config.paths.data.display()),
+    );
+}
+
+/// `path` without links, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let exists = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let (above, found) = exists.unwrap_or((Path::new(""), PathBuf::new()));
+    path.strip_prefix(above).map_or_else(|_| path.clone(), |rest| found.join(rest))
 }
 
 fn phantom(checker: &Checker, config: &Config) {
