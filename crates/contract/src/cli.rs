@@ -1,13 +1,18 @@
 //! What every program's command line shares: arguments of a stage, the error chain, the exit code, the stage's frame.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::atomic::Folder;
 use crate::config::{Config, ConfigError};
 use crate::exit::{Coded, Exit};
 use crate::hash;
+use crate::interrupt;
 use crate::plan::{self, Task};
 use crate::progress::Mode;
 use crate::receipt::{self, Decision, TaskError};
@@ -69,10 +74,21 @@ pub fn finish<E: Coded>(result: Result<(), E>) -> ExitCode {
     match result {
         Ok(()) => Exit::Ok.into(),
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
+            let text = chain(&error);
+            let advice = if is_memory(&text) { MEMORY } else { "" };
+            crate::say!("error: {text}{advice}");
             error.exit().into()
         }
     }
+}
+
+/// What libtorch, the C++ library and the kernel say when there is no memory left.
+const NO_MEMORY: [&str; 4] = ["bad_alloc", "can't allocate memory", "annot allocate memory", "out of memory"];
+const MEMORY: &str =
+    "; memory ran out: give it more, run fewer tasks side by side (--jobs 1), or lower train.batch_size";
+
+fn is_memory(text: &str) -> bool {
+    NO_MEMORY.iter().any(|words| text.contains(words))
 }
 
 /// An error and its causes in one line. A cause that the message above it already quotes is not said twice.
@@ -125,15 +141,16 @@ where
     E: From<TaskError>,
 {
     let program = own_hash()?;
+    let _alone = Alone::wait(task)?;
     receipt::recover(task)?;
     let mut read = hash::Cache::default();
     match receipt::decide(task, &program, &mut read)? {
         Decision::UpToDate if !force => {
-            eprintln!("{}", up_to_date(&task.id));
+            crate::say!("{}", up_to_date(&task.id));
             return Ok(false);
         }
-        Decision::UpToDate => eprintln!("{}: runs because of --force", task.id),
-        Decision::Run(reasons) => eprintln!("{}: runs because {}", task.id, summary(&reasons)),
+        Decision::UpToDate => crate::say!("{}: runs because of --force", task.id),
+        Decision::Run(reasons) => crate::say!("{}: runs because {}", task.id, summary(&reasons)),
     }
     let failed = |source| TaskError::Output { path: task.output.clone(), source };
     let folder = match start {
@@ -168,4 +185,59 @@ pub fn summary(reasons: &[String]) -> String {
         text.push_str(&format!("; and {} more", reasons.len() - SHOWN));
     }
     text
+}
+
+/// Makes this process the only one that runs a task, as long as it lives.
+struct Alone {
+    _lock: Option<File>,
+}
+
+impl Alone {
+    /// Waits for another process that runs `task`. A folder that cannot be written has no lock and needs none.
+    fn wait(task: &Task) -> Result<Self, TaskError> {
+        let folder = task.output.parent().unwrap_or(Path::new("."));
+        let name = task.output.file_name().unwrap_or_default().to_string_lossy();
+        let open = || {
+            std::fs::create_dir_all(folder)?;
+            File::options().create(true).append(true).open(folder.join(format!(".{name}.lock")))
+        };
+        let Ok(lock) = open() else { return Ok(Self { _lock: None }) };
+        let mut said = false;
+        // Any other answer: a file system without locks.
+        while matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)) {
+            if interrupt::requested() {
+                return Err(TaskError::Stopped { task: task.id.clone() });
+            }
+            if !std::mem::replace(&mut said, true) {
+                crate::say!("{}: waits for another process that runs it", task.id);
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(Self { _lock: Some(lock) })
+    }
+}
+
+/// Time between two looks at a lock.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A line on stderr. That nobody reads it any more is no reason to stop work.
+pub fn say(text: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// A line on stdout, likewise.
+pub fn tell(text: impl Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// [`cli::say`](crate::cli::say) with a format.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cli::say(format_args!($($text)*)) };
+}
+
+/// [`cli::tell`](crate::cli::tell) with a format.
+#[macro_export]
+macro_rules! tell {
+    ($($text:tt)*) => { $crate::cli::tell(format_args!($($text)*)) };
 }

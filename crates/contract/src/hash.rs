@@ -98,7 +98,9 @@ pub fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
             }
             let path = relative.join(entry.file_name());
             // `metadata` follows links: a study's data often is one.
-            let kind = std::fs::metadata(entry.path())?;
+            let kind = std::fs::metadata(entry.path()).map_err(|error| {
+                io::Error::new(error.kind(), format!("{}, a link or file in it: {error}", entry.path().display()))
+            })?;
             if kind.is_dir() {
                 open.push(path);
             } else if kind.is_file() {

@@ -15,13 +15,21 @@ impl Key {
     /// Reads the key of a study, making a random one the first time.
     ///
     /// # Errors
-    /// The file cannot be read or written, or does not hold 64 hex digits.
+    /// See [`Self::load`]; or the file cannot be written.
     pub fn load_or_create(path: &Path) -> io::Result<Self> {
         if !path.exists() {
             let mut fresh = [0_u8; 32];
             io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut fresh)?;
             atomic::write(path, blake3::Hash::from_bytes(fresh).to_hex().as_bytes())?;
         }
+        Self::load(path)
+    }
+
+    /// Reads the key of a study.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold 64 hex digits.
+    pub fn load(path: &Path) -> io::Result<Self> {
         let text = std::fs::read_to_string(path)?;
         let hash = blake3::Hash::from_hex(text.trim()).map_err(|_| {
             let message = format!("{} is not a key of 64 hex digits", path.display());

@@ -21,7 +21,7 @@ pub fn install() {
             std::process::exit(crate::Exit::Interrupted as i32);
         }
         let text = "stopping at the next safe point; press Ctrl-C again to stop at once";
-        SPEAK.get().map_or_else(|| eprintln!("{text}"), |speak| speak(text));
+        SPEAK.get().map_or_else(|| crate::say!("{text}"), |speak| speak(text));
     });
 }
 

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::config::Config;
-use crate::layout::{ATTENTION, EXCLUDED, LABELS, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED};
+use crate::config::{Config, Method};
+use crate::hash;
+use crate::layout::{ATTENTION, EXCLUDED, LABELS, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, QUALITY};
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,10 +109,21 @@ pub fn preprocess(config: &Config) -> Task {
     if let Some(lesions) = &config.preprocess.lesions {
         inputs.push(input("truth", lesions.clone()));
     }
-    let what = config.section("preprocess", &["input", "labels", "manifest", "lesions", "model"]);
-    let instructions = &config.values["instructions"];
-    let values = json!({ "classes": config.values["classes"], "instructions": instructions, "preprocess": what });
-    of_set(config, single(Stage::Preprocess, inputs, values, layout.masks()))
+    of_set(config, single(Stage::Preprocess, inputs, slice_settings(config, &[]), layout.masks()))
+}
+
+/// The settings that preprocess depends on, but for some of its keys. Where files are and the number of threads change nothing that it
+/// writes.
+fn slice_settings(config: &Config, without: &[&str]) -> Value {
+    let keys = [&["input", "labels", "manifest", "lesions", "model", "threads"], without].concat();
+    let what = config.section("preprocess", &keys);
+    json!({ "classes": config.values["classes"], "instructions": config.values["instructions"], "preprocess": what })
+}
+
+/// Hash of the settings that the content of `slices.parquet` depends on. The checks only decide whether there is one.
+pub fn slices_hash(config: &Config) -> String {
+    let settings = slice_settings(config, &["check_units", "check_orientation", "allow_empty_series"]);
+    hash::value(&if config.is_reversed { json!({ "reversed": true, "of": settings }) } else { settings })
 }
 
 /// The task that makes `folds.parquet`.
@@ -128,16 +140,25 @@ pub fn dataset(config: &Config) -> Task {
     single(Stage::Dataset, inputs, values, layout.folds())
 }
 
+/// A method's settings without those that change nothing a run writes.
+pub fn settings(method: &Method) -> Value {
+    let mut values = method.values.clone();
+    if let Value::Object(map) = &mut values {
+        for key in ["checkpoint_epochs", "checkpoint_seconds"] {
+            map.shift_remove(key);
+        }
+    }
+    values
+}
+
 /// The task of one training run. `method` must be one of the configuration's.
 pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
     let layout = Layout::new(config);
-    let settings = config.method(method);
-    let mut values = settings.map_or(Value::Null, |found| found.values.clone());
+    let found = config.method(method);
+    let mut values = found.map_or(Value::Null, settings);
     if let Value::Object(map) = &mut values {
-        // Where a file is, and how often a run is saved, changes nothing that it writes.
-        for key in ["init", "checkpoint_epochs", "checkpoint_seconds"] {
-            map.shift_remove(key);
-        }
+        // The file counts, as an input, and not where it is.
+        map.shift_remove("init");
     }
     let mut inputs = vec![
         input("slices", layout.slices()),
@@ -147,7 +168,7 @@ pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
     if let Some(reversed) = config.reversed() {
         inputs.push(input("slices-reversed", Layout::new(&reversed).slices()));
     }
-    if let Some(init) = settings.and_then(|found| found.train.init.clone()) {
+    if let Some(init) = found.and_then(|found| found.train.init.clone()) {
         inputs.push(input("init", init));
     }
     let config = json!({
@@ -171,6 +192,7 @@ pub fn report(config: &Config, folds: usize) -> Task {
     let mut inputs = vec![input("slices", layout.slices()), input("folds", layout.folds_table())];
     inputs.push(input("lesions", layout.lesions()));
     inputs.push(input("excluded", layout.masks().join(EXCLUDED)));
+    inputs.push(input("quality", layout.masks().join(QUALITY)));
     inputs.push(input("sheets", layout.sheets()));
     for (method, fold, seed) in runs(config, folds) {
         let folder = layout.run(&method, fold, seed);
@@ -179,9 +201,12 @@ pub fn report(config: &Config, folds: usize) -> Task {
             inputs.push(input(&format!("{method}/fold-{fold}/seed-{seed}/{file}"), folder.join(file)));
         }
     }
-    let methods: Value = config.methods.iter().map(|method| (method.name.clone(), method.values.clone())).collect();
+    let methods: Value = config.methods.iter().map(|method| (method.name.clone(), settings(method))).collect();
+    // The tables have the methods in the study's order, which a map of them does not keep in a receipt.
+    let order: Vec<&str> = config.methods.iter().map(|method| method.name.as_str()).collect();
     let values = json!({
-        "study": config.study, "classes": config.values["classes"], "methods": methods, "report": config.values["report"],
+        "study": config.study, "classes": config.values["classes"], "methods": methods, "order": order,
+        "report": config.values["report"],
     });
     single(Stage::Report, inputs, values, layout.reports)
 }

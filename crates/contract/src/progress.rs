@@ -78,7 +78,7 @@ impl Progress {
         let Ok(mut state) = plain.lock() else { return };
         if state.0.elapsed() >= PLAIN_EVERY {
             state.0 = Instant::now();
-            eprintln!("{}", self.line(&state.1));
+            crate::say!("{}", self.line(&state.1));
         }
     }
 
@@ -93,7 +93,7 @@ impl Progress {
     /// Prints a line above the bar.
     pub fn note(&self, text: &str) {
         if self.plain.is_some() || self.bar.is_hidden() {
-            eprintln!("{text}");
+            crate::say!("{text}");
         } else {
             self.bar.println(text);
         }
@@ -107,7 +107,7 @@ impl Progress {
             let seconds = self.started.elapsed().as_secs_f64();
             let rate = self.bar.position() as f64 / seconds.max(1e-9);
             let tail = if message.is_empty() { String::new() } else { format!("; {message}") };
-            eprintln!("{}: {} {} in {seconds:.1} s ({rate:.1}/s){tail}", self.what, self.bar.position(), self.unit);
+            crate::say!("{}: {} {} in {seconds:.1} s ({rate:.1}/s){tail}", self.what, self.bar.position(), self.unit);
         }
     }
 

@@ -77,6 +77,20 @@ pub enum TaskError {
         /// Its path.
         path: PathBuf,
     },
+    /// A file of the output is there and cannot be read.
+    #[error("cannot read {path}: {source}; make it readable, or remove it to have it made again")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Stopped while another process ran the task.
+    #[error("stopped while another process ran {task}; the same command goes on")]
+    Stopped {
+        /// The task.
+        task: String,
+    },
     /// The output folder cannot be written.
     #[error("cannot write {path}: {source}{advice}", advice = atomic::advice(source))]
     Output {
@@ -92,7 +106,8 @@ impl Coded for TaskError {
         match self {
             Self::Input { name, .. } if name == "model" || name == "init" => Exit::Missing,
             Self::Input { .. } | Self::Changed { .. } => Exit::Input,
-            Self::Output { .. } => Exit::Unexpected,
+            Self::Stopped { .. } => Exit::Interrupted,
+            Self::Output { .. } | Self::Unreadable { .. } => Exit::Unexpected,
         }
     }
 }
@@ -103,7 +118,10 @@ fn advice(name: &str) -> &'static str {
         "labels" => "put a labels.csv with patient_id,label there, or set preprocess.labels",
         "manifest" => "set preprocess.manifest to a CSV with path,patient_id,label",
         "truth" => "set preprocess.lesions to a Parquet file of lesion masks, or to null",
-        "model" => "set preprocess.model to a TorchScript lung U-Net; data/models/README.md says how to make one",
+        "model" => {
+            "set preprocess.model to a TorchScript lung U-Net (paths start at the working folder, not at the study's file); \
+             data/models/README.md says how to make one"
+        }
         "init" => "set train.init to a safetensors file",
         "splits" => "set dataset.splits to a splits_final.json",
         _ => "run the stages before this one, or `chumoku run` for all of them",
@@ -257,6 +275,10 @@ pub fn reasons(
     let now = inputs(&known, cache)?;
     let old = match find(&task.output) {
         Ok(Some(old)) => old,
+        Ok(None) if std::fs::read_dir(&task.output).is_ok_and(|mut files| files.next().is_some()) => {
+            let message = "there is none beside the files in that folder, which are kept aside".to_owned();
+            return Ok(vec![Reason::NoReceipt { file: task.output.join(RECEIPT), message }]);
+        }
         Ok(None) => return Ok(vec![Reason::NoOutput { folder: task.output.clone() }]),
         Err(message) => return Ok(vec![Reason::NoReceipt { file: task.output.join(RECEIPT), message }]),
     };
@@ -279,7 +301,7 @@ pub fn reasons(
             new_version: VERSION.to_owned(),
         });
     }
-    reasons.extend(damage(&task.output, &old, cache));
+    reasons.extend(damage(&task.output, &old, cache)?);
     Ok(reasons)
 }
 
@@ -294,14 +316,24 @@ fn differences(
 }
 
 /// Files of `folder` that are not what its receipt says.
-pub fn damage(folder: &Path, receipt: &Receipt, cache: &mut hash::Cache) -> Vec<Reason> {
+///
+/// # Errors
+/// One is there and cannot be read: made again it might be lost for a fault that passes.
+pub fn damage(folder: &Path, receipt: &Receipt, cache: &mut hash::Cache) -> Result<Vec<Reason>, TaskError> {
     cache.prepare(receipt.outputs.keys().map(|file| folder.join(file)));
-    let judge = |(file, old): (&String, &String)| {
-        let file = folder.join(file);
-        let new = cache.file(&file).ok();
-        (new.as_ref() != Some(old)).then(|| Reason::Output { file, old: old.clone(), new })
-    };
-    receipt.outputs.iter().filter_map(judge).collect()
+    let mut found = Vec::new();
+    for (file, old) in &receipt.outputs {
+        let path = folder.join(file);
+        let new = match cache.file(&path) {
+            Ok(new) => Some(new),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(TaskError::Unreadable { path, source }),
+        };
+        if new.as_ref() != Some(old) {
+            found.push(Reason::Output { file: path, old: old.clone(), new });
+        }
+    }
+    Ok(found)
 }
 
 /// The receipt in `folder`, if there is a readable one.
@@ -384,7 +416,10 @@ fn set_strangers_aside(output: &Path) -> io::Result<()> {
     }
     let names: Vec<String> = strangers.iter().map(|file| file.display().to_string()).collect();
     let (from, to) = (output.display(), kept.display());
-    eprintln!("note: {from} held files that this study did not write; they are in {to} now: {}", cli::summary(&names));
+    crate::say!(
+        "note: {from} held files that this study did not write; they are in {to} now: {}",
+        cli::summary(&names)
+    );
     Ok(())
 }
 

@@ -71,7 +71,7 @@ fn a_missing_study_a_wrong_type_and_a_wrong_range_say_expected_and_got() {
     );
     assert!(
         message("study: s\ndataset: {folds: 1}", &[])
-            .contains("study.yaml:2:18: dataset.folds: expected a whole number of at least 2, got 1")
+            .contains("study.yaml:2:18: dataset.folds: expected a whole number from 2 to 1000, got 1")
     );
     assert!(message("study: s", &["preprocess.size=32"]).contains("expected a whole number from 64 to 2048, got 32"));
     assert!(message("study: [1", &[]).contains("study.yaml:1:8: not valid YAML: unclosed bracket"));

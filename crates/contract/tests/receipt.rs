@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use contract::atomic::Folder;
 use contract::hash::Cache;
 use contract::plan::{Stage, Task};
-use contract::receipt::{Decision, decide, seal};
+use contract::receipt::{Decision, TaskError, decide, seal};
 use serde_json::json;
 
 fn task(folder: &Path) -> Task {
@@ -110,6 +111,47 @@ fn what_no_task_wrote_is_moved_aside_and_not_removed() {
     made(folder.path());
     assert_eq!(kept("out.kept-2/folds").as_deref(), Some("CT"));
     assert_eq!(kept("out/folds").as_deref(), Some("a,b"));
+}
+
+#[test]
+fn what_is_there_and_cannot_be_read_is_not_called_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = made(folder.path());
+    std::fs::remove_file(task.output.join("receipt.yaml")).unwrap();
+    assert!(reasons(&task, "program")[0].contains("receipt.yaml cannot be read: there is none beside the files"));
+    let task = made(folder.path());
+    let file = task.output.join("folds");
+    std::fs::remove_file(&file).unwrap();
+    // What a fault of the disk gives is an error of reading; a folder gives one too, and to root as well.
+    std::fs::create_dir(&file).unwrap();
+    let error = decide(&task, "program", &mut Cache::default()).err().unwrap().to_string();
+    assert!(
+        error.starts_with(&format!("cannot read {}: ", file.display())) && error.contains("make it readable"),
+        "{error}"
+    );
+    std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+    let error = contract::hash::walk(folder.path()).err().unwrap().to_string();
+    assert!(error.contains("link, a link or file in it: No such file"), "{error}");
+}
+
+#[test]
+fn a_task_runs_in_one_process_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("in"), "rows").unwrap();
+    let task = task(folder.path());
+    let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = |filled: &Folder| {
+        most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::fs::write(filled.path().join("folds"), "a,b").unwrap();
+        running.fetch_sub(1, Ordering::SeqCst);
+        Ok::<_, TaskError>(BTreeMap::new())
+    };
+    // A lock is of an open file, so two threads are as two processes.
+    let run = || contract::cli::run_task(&task, false, contract::cli::Start::Fresh, work).unwrap();
+    let ran = std::thread::scope(|scope| [scope.spawn(run), scope.spawn(run)].map(|thread| thread.join().unwrap()));
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+    assert_eq!(ran.iter().filter(|ran| **ran).count(), 1, "the second finds it done");
 }
 
 #[test]

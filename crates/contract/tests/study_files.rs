@@ -146,6 +146,25 @@ fn what_keys_ask_of_each_other_has_a_place_too() {
         "{text}"
     );
     assert!(load(&[("a.yaml", "study: s\npaths: {data: x, reports: x-reports}\n")], &[]).is_ok());
+    // What is read must not lie in what is written, nor the other way round.
+    for (yaml, fault) in [
+        ("preprocess: {input: data/s/1_masks/ct}", Some("a.yaml:2:21: preprocess.input: expected a folder apart from")),
+        (
+            "preprocess: {input: data/s}",
+            Some("preprocess.input: expected a folder apart from what the study writes in data/s"),
+        ),
+        ("preprocess: {manifest: list.csv}", Some("preprocess.manifest: expected a folder apart from")),
+        (
+            "preprocess: {input: data/s/0_raw}\nphantom: {enabled: true}",
+            Some("preprocess.input: expected a folder apart"),
+        ),
+        ("preprocess: {input: data/s/0_raw}", None),
+        ("preprocess: {manifest: ct/list.csv}", None),
+    ] {
+        let loaded = load(&[("a.yaml", &format!("study: s\n{yaml}\n"))], &[]);
+        assert_eq!(loaded.as_ref().is_err(), fault.is_some(), "{yaml}");
+        assert!(fault.is_none_or(|fault| loaded.as_ref().unwrap_err().contains(fault)), "{loaded:?}");
+    }
 }
 
 #[test]
@@ -164,6 +183,33 @@ fn paths_alone_hold_variables_and_hashes_do_not_see_them() {
     assert!(
         text.starts_with("a.yaml:3:10: preprocess.input: the environment variable NOBODY_SETS_THIS is not set"),
         "{text}"
+    );
+}
+
+#[test]
+fn one_value_has_one_spelling_and_what_changes_no_output_is_no_setting() {
+    let run = |config: &Config| contract::plan::train(config, "proposed", 0, 0).config.to_string();
+    let slices = |config: &Config| contract::plan::preprocess(config).config.to_string();
+    let report = |config: &Config| contract::plan::report(config, 3).config.to_string();
+    let [one, other] =
+        ["train: {gamma: 1, lr: 1e-3}\npreprocess: {window_width_hu: 1500}", "train: {gamma: 1.0, lr: 0.001}"]
+            .map(|yaml| load(&[("a.yaml", &format!("study: s\n{yaml}\n"))], &[]).unwrap());
+    assert_eq!((run(&one), slices(&one)), (run(&other), slices(&other)));
+    let saved = load(&[("a.yaml", "study: s\n")], &["train.checkpoint_epochs=5", "preprocess.threads=3"]).unwrap();
+    let plain = load(&[("a.yaml", "study: s\n")], &[]).unwrap();
+    assert_eq!((run(&saved), slices(&saved), report(&saved)), (run(&plain), slices(&plain), report(&plain)));
+    // Checks decide whether there are slices, and are no part of them.
+    let unchecked = load(&[("a.yaml", "study: s\n")], &["preprocess.check_units=false"]).unwrap();
+    assert_ne!(slices(&unchecked), slices(&plain));
+    assert_eq!(contract::plan::slices_hash(&unchecked), contract::plan::slices_hash(&plain));
+    // The tables have the methods in the study's order, which flattened settings do not show.
+    let order = |methods: &str| {
+        let yaml = format!("study: s\ntrain: {{methods: {{{methods}}}}}\n");
+        contract::config::flatten(&contract::plan::report(&load(&[("a.yaml", &yaml)], &[]).unwrap(), 3).config)
+    };
+    assert_ne!(
+        order("conventional: {loss: gamma}, proposed: {loss: alpha}"),
+        order("proposed: {loss: alpha}, conventional: {loss: gamma}")
     );
 }
 

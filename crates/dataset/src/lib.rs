@@ -48,7 +48,7 @@ fn make(config: &Config, slices: &[Slice], folder: &Path, config_hash: &str) -> 
     let rows = assign(config, slices)?;
     let held_out = held_out(config)?;
     for warning in audit::check(&rows, &config.classes, held_out)? {
-        eprintln!("warning: {warning}");
+        contract::say!("warning: {warning}");
     }
     let pairs =
         [(metadata::CLASSES, config.values["classes"].to_string()), (metadata::CONFIG_HASH, config_hash.to_owned())];
@@ -72,7 +72,7 @@ fn assign(config: &Config, slices: &[Slice]) -> Result<Vec<Row>, Error> {
         None => {
             let groups = patient::groups(&patients, slices);
             if let Some(warning) = patient::united(&groups) {
-                eprintln!("warning: {warning}");
+                contract::say!("warning: {warning}");
             }
             split::check_size(&groups, &config.classes, config.dataset.folds as usize)?;
             split::draw(&groups, config.dataset.folds as usize, config.dataset.seed)

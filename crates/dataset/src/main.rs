@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     contract::interrupt::install();
     finish(stage.load().map_err(dataset::Error::from).and_then(|config| {
         let summary = dataset::run(&config, stage.force)?;
-        print!("{}", summary.table(&config.classes));
+        contract::tell!("{}", summary.table(&config.classes).trim_end());
         Ok(())
     }))
 }

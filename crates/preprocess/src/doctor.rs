@@ -18,6 +18,6 @@ pub struct DoctorArgs {
 /// # Errors
 /// The file is missing, another one, or does not load.
 pub fn run(args: &DoctorArgs) -> Result<(), Error> {
-    println!("{}", LungModel::load(&args.model, Trust::Study(None))?.sha256());
+    contract::tell!("{}", LungModel::load(&args.model, Trust::Study(None))?.sha256());
     Ok(())
 }

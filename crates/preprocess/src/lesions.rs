@@ -44,7 +44,7 @@ impl Lesions {
         let columns = [column::SOURCE, column::HEIGHT, column::WIDTH, column::LESION_MASK];
         let reader = match TableReader::open(&path, &schema::truth()) {
             Err(error @ TableError::Column { .. }) if named.is_none() => {
-                eprintln!("note: no lesion masks: {error}; preprocess.lesions names another file");
+                contract::say!("note: no lesion masks: {error}; preprocess.lesions names another file");
                 return Ok(Self::default());
             }
             opened => opened.map_err(unusable)?.select(&columns),

@@ -65,7 +65,7 @@ pub fn run(args: &StageArgs, set: SetArgs) -> Result<(), Error> {
         Ok::<_, Error>(environment)
     })?;
     if let Some(summary) = summary {
-        print!("{summary}");
+        contract::tell!("{}", summary.to_string().trim_end());
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ pub fn run(args: &CtArgs) -> Result<(), Error> {
     if slices.iter().any(|slice| slice.map.is_some()) {
         nifti_io::write_values(&args.out.join(ATTENTION_VOLUME), &volume, &source.header)?;
     }
-    println!("paint: {} slices, {}", slices.len(), args.out.display());
+    contract::tell!("paint: {} slices, {}", slices.len(), args.out.display());
     Ok(())
 }
 

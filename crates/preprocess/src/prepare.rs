@@ -81,7 +81,7 @@ pub fn run(args: &CtArgs) -> Result<(), Error> {
     table.commit()?;
     let excluded = left_out.iter().map(|(index, slice)| excluded(&config, *index, slice)).collect();
     slices::write_excluded(&args.out.join(EXCLUDED), excluded)?;
-    println!("prepare: {} of {} slices, {}", rows.len(), masked.len(), args.out.display());
+    contract::tell!("prepare: {} of {} slices, {}", rows.len(), masked.len(), args.out.display());
     Ok(())
 }
 

@@ -3,11 +3,13 @@
 //! Paths often spell an id, a name or a date of birth: those are replaced wherever they stand as words.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use contract::config::{Config, Pseudonyms};
 use contract::id::{self, Key};
 use contract::layout::Layout;
+use contract::receipt;
 
 use crate::error::Error;
 
@@ -20,6 +22,23 @@ const LEAST_LETTERS: usize = 3;
 /// Secrets with fewer characters are hidden in paths alone: as words of a sentence they mean something else.
 const LEAST_IN_TEXT: usize = 4;
 
+/// The key cannot be had: a study that has none yet, or one that lost it.
+fn lost(path: &Path, layout: &Layout, source: io::Error) -> Error {
+    if source.kind() != io::ErrorKind::NotFound {
+        return Error::Write { path: path.to_owned(), source };
+    }
+    let masks = layout.masks();
+    let message = match masks.exists() {
+        true => format!(
+            "the key of the pseudonyms is gone, and {} was made with it; put the file back, or remove that folder to have every \
+             patient named anew",
+            masks.display()
+        ),
+        false => "the study has no pseudonyms yet; run preprocess first".to_owned(),
+    };
+    Error::File { path: path.to_owned(), message }
+}
+
 /// How raw ids become ids of the outputs, and what must not be seen.
 pub struct Naming {
     key: Option<Key>,
@@ -31,12 +50,30 @@ impl Naming {
     /// The naming of a study; makes the key the first time.
     ///
     /// # Errors
-    /// The key's file cannot be read or written.
+    /// The key's file cannot be read or written, or is gone although the study's slices were named with it.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let path = Layout::new(config).pseudonym_key();
+        let layout = Layout::new(config);
+        let path = layout.pseudonym_key();
+        let named = receipt::read(&layout.masks())
+            .is_some_and(|receipt| receipt.config["preprocess"]["pseudonyms"] == serde_json::json!("keyed"));
+        let make = if named { Key::load } else { Key::load_or_create };
+        Self::with(config, || make(&path).map_err(|source| lost(&path, &layout, source)))
+    }
+
+    /// The naming of a study whose slices are there; makes nothing.
+    ///
+    /// # Errors
+    /// The key's file is not there or cannot be read.
+    pub fn existing(config: &Config) -> Result<Self, Error> {
+        let layout = Layout::new(config);
+        let path = layout.pseudonym_key();
+        Self::with(config, || Key::load(&path).map_err(|source| lost(&path, &layout, source)))
+    }
+
+    fn with(config: &Config, key: impl FnOnce() -> Result<Key, Error>) -> Result<Self, Error> {
         let key = match config.preprocess.pseudonyms {
             Pseudonyms::Keep => None,
-            Pseudonyms::Keyed => Some(Key::load_or_create(&path).map_err(|source| Error::Write { path, source })?),
+            Pseudonyms::Keyed => Some(key()?),
         };
         Ok(Self { key, hidden: BTreeMap::new() })
     }

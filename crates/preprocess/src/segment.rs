@@ -87,7 +87,7 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
     timing.of(Part::Write, || write(&args.output, &source, &masks))?;
     report(&masks, &source);
     if args.timing {
-        eprintln!("{timing}");
+        contract::say!("{timing}");
     }
     Ok(())
 }
@@ -113,8 +113,8 @@ fn report(masks: &[Array2<u8>], source: &Source) {
     let counts = masks.iter().map(lungs::counts).fold([0, 0], |sum, count| [sum[0] + count[0], sum[1] + count[1]]);
     for (name, count) in ["right lung", "left lung"].into_iter().zip(counts) {
         match source.has_size {
-            true => println!("{name:<11} {:8.1} ml", count as f64 * source.affine.voxel_mm3() / 1000.0),
-            false => println!("{name:<11} {count:8} pixels"),
+            true => contract::tell!("{name:<11} {:8.1} ml", count as f64 * source.affine.voxel_mm3() / 1000.0),
+            false => contract::tell!("{name:<11} {count:8} pixels"),
         }
     }
 }

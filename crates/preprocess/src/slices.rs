@@ -8,9 +8,9 @@ use arrow::array::{
 };
 use arrow::datatypes::SchemaRef;
 use contract::config::Config;
+use contract::plan;
 use contract::schema::{self, column, metadata};
 use contract::table::{TableError, TableWriter};
-use contract::{hash, plan};
 use serde_json::json;
 
 use crate::error::Error;
@@ -77,7 +77,7 @@ impl SliceTable {
             (metadata::CLASSES, json!(config.classes).to_string()),
             (metadata::WINDOW_HU, json!([low, high]).to_string()),
             (metadata::MODEL_SHA256, model_sha256.to_owned()),
-            (metadata::CONFIG_HASH, hash::value(&plan::preprocess(config).config)),
+            (metadata::CONFIG_HASH, plan::slices_hash(config)),
         ];
         let schema = schema::slices();
         let writer = TableWriter::create(path, Arc::clone(&schema), &pairs)?;

@@ -86,13 +86,17 @@ impl Source {
     /// Takes one series by [`choice::RULE`], or the one asked for, and names the others.
     fn of_scan(input: &Path, folder: &Path, scan: dicom::Scan, wanted: Option<&str>) -> Result<Self, Error> {
         if !scan.skipped.is_empty() {
-            eprintln!("note: {}", scan.describe());
+            contract::say!("note: {}", scan.describe());
         }
         let found = scan.series;
         let line = |mark: &str, series: &dicom::Series| {
             let number = series.number.map_or_else(|| "without number".to_owned(), |number| format!("number {number}"));
             let thickness = series.thickness_mm.map_or_else(String::new, |mm| format!(", {mm} mm"));
-            eprintln!("note:   {mark}: series {} with {} slices{thickness}, {number}", series.uid, series.slices.len());
+            contract::say!(
+                "note:   {mark}: series {} with {} slices{thickness}, {number}",
+                series.uid,
+                series.slices.len()
+            );
         };
         let many = found.len();
         let (taken, others) = match wanted {
@@ -112,7 +116,10 @@ impl Source {
         };
         if many > 1 {
             let why = if wanted.is_some() { "the one asked for" } else { choice::RULE };
-            eprintln!("note: {} holds {many} series; one is taken ({why}; --series takes another)", input.display());
+            contract::say!(
+                "note: {} holds {many} series; one is taken ({why}; --series takes another)",
+                input.display()
+            );
             line("taken", &taken);
             others.iter().for_each(|series| line("other", series));
         }
@@ -175,7 +182,7 @@ impl Source {
 }
 
 fn tell(remarks: &[&str]) {
-    remarks.iter().for_each(|remark| eprintln!("note: the volume has a remark: {remark}"));
+    remarks.iter().for_each(|remark| contract::say!("note: the volume has a remark: {remark}"));
 }
 
 fn read_slice(opened: &hounsfield::Slices, folder: &Path, header: &dicom::Header) -> Result<Array2<f32>, Error> {

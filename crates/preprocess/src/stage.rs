@@ -42,7 +42,7 @@ fn all(config: &Config, folder: &Path, naming: &mut Naming) -> Result<Summary, E
     let threads = model::threads(settings.threads);
     let model = LungModel::load(&settings.model, Trust::Study(settings.model_sha256.as_deref()))?;
     let inputs = inputs::collect(config, naming)?;
-    inputs.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    inputs.notes.iter().for_each(|note| contract::say!("note: {note}"));
     let lesions = Lesions::load(config, &inputs.series)?;
     let finisher = Finisher::new(config, folder, &model, &inputs.left_out)?;
     let finisher = pipeline::run(config, &model, (&inputs.series, &lesions), threads, finisher)?;

@@ -151,11 +151,11 @@ pub fn run(args: &TrainUnetArgs) -> Result<(), crate::Error> {
     export(&training.net, &args.out)?;
     let found = validate(&training.net, args.seed, VALIDATION_SLICES);
     let text = |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{value:.4}"));
-    println!("held-out slices: {}", found.slices);
-    println!("Dice right lung: {}", text(found.dice[0]));
-    println!("Dice left lung: {}", text(found.dice[1]));
-    println!("false lung pixels where there is no lung: {}", text(found.false_share));
-    println!("written: {}", args.out.display());
+    contract::tell!("held-out slices: {}", found.slices);
+    contract::tell!("Dice right lung: {}", text(found.dice[0]));
+    contract::tell!("Dice left lung: {}", text(found.dice[1]));
+    contract::tell!("false lung pixels where there is no lung: {}", text(found.false_share));
+    contract::tell!("written: {}", args.out.display());
     Ok(())
 }
 
@@ -184,7 +184,7 @@ impl Training {
         let mut training = Self { store, net, adam, done: 0, checkpoint, settings };
         if training.checkpoint.exists() {
             training.resume()?;
-            eprintln!("goes on after step {} of {}", training.done, training.checkpoint.display());
+            contract::say!("goes on after step {} of {}", training.done, training.checkpoint.display());
         }
         Ok(training)
     }

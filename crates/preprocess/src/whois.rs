@@ -22,7 +22,7 @@ pub struct WhoisArgs {
 /// The study, its key or its list of patients cannot be read, or no patient has the pseudonym.
 pub fn run(args: &WhoisArgs) -> Result<(), Error> {
     let config = args.stage.load()?;
-    let naming = Naming::new(&config)?;
+    let naming = Naming::existing(&config)?;
     let (list, ids): (_, Vec<String>) = match &config.preprocess.manifest {
         Some(manifest) => {
             let entries = images::read_manifest(manifest, &config.classes)?;
@@ -39,6 +39,6 @@ pub fn run(args: &WhoisArgs) -> Result<(), Error> {
         patient: args.pseudonym.clone(),
         message: format!("nobody in {} has this pseudonym under the key of this study", list.display()),
     })?;
-    println!("{found}");
+    contract::tell!("{found}");
     Ok(())
 }

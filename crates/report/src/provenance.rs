@@ -64,7 +64,8 @@ fn settings(config: &Config, folds: usize) -> Facts {
 
 /// The keys in which the methods' settings differ.
 fn differences(config: &Config) -> Vec<(String, Vec<String>)> {
-    let flat: Vec<BTreeMap<String, String>> = config.methods.iter().map(|method| flatten(&method.values)).collect();
+    let flat: Vec<BTreeMap<String, String>> =
+        config.methods.iter().map(|method| flatten(&plan::settings(method))).collect();
     let keys: BTreeSet<&String> = flat.iter().flat_map(BTreeMap::keys).collect();
     let values = |key: &String| -> Vec<String> {
         flat.iter()

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::Error;
-use crate::log::{Row, Timing};
+use crate::log::{Partial, Row, Timing};
 use crate::optimizer::Optimizer;
 use crate::weights;
 
@@ -24,12 +24,26 @@ pub struct Position {
     pub task: String,
     /// Epochs that are complete.
     pub epochs: u32,
+    /// What is done of the next one, if the run was stopped within it.
+    #[serde(default)]
+    pub begun: Option<Begun>,
     /// Optimiser steps that are complete.
     pub steps: i64,
     /// The log so far.
     pub log: Vec<Row>,
     /// The clock so far.
     pub timing: Vec<Timing>,
+}
+
+/// The part of an epoch before a stop.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Begun {
+    /// Batches that are complete.
+    pub batches: usize,
+    /// What was summed over them.
+    pub sums: Partial,
+    /// Seconds they took.
+    pub seconds: f64,
 }
 
 /// Writes a checkpoint, whole or not at all.

@@ -47,7 +47,12 @@ pub enum Error {
          that batch; nothing was written under the run's final name"
     )]
     NonFinite { value: f64, epoch: u32, batch: usize, method: String },
-    #[error("stopped after a checkpoint; the same command goes on from there")]
+    #[error(
+        "the network says nothing of slice {slice_id}: its softmax is not a number, so training has diverged; lower train.lr; \
+         nothing was written under the run's final name"
+    )]
+    NoPrediction { slice_id: String },
+    #[error("stopped; the same command goes on from its checkpoint")]
     Interrupted,
     #[error("cannot write {path}: {source}; if the disk is full, free some of it and run the same command again")]
     NotWritten { path: PathBuf, source: tch::TchError },
@@ -76,6 +81,7 @@ impl Coded for Error {
             Self::Io { .. }
             | Self::NotWritten { .. }
             | Self::NonFinite { .. }
+            | Self::NoPrediction { .. }
             | Self::Export { .. }
             | Self::Torch(_) => Exit::Unexpected,
         }

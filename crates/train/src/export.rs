@@ -47,7 +47,11 @@ pub fn run(weights: &Path, out: &Path, side: i64) -> Result<(), Error> {
     let beside = out.with_extension("json");
     let card = serde_json::to_vec_pretty(&card(weights, &model, &settings)?).map_err(std::io::Error::other);
     atomic::write(&beside, &card.map_err(Error::at(&beside))?).map_err(Error::at(&beside))?;
-    println!("export: {} and {}; outputs equal the network's within {difference:.1e}", out.display(), beside.display());
+    contract::tell!(
+        "export: {} and {}; outputs equal the network's within {difference:.1e}",
+        out.display(),
+        beside.display()
+    );
     Ok(())
 }
 

@@ -82,6 +82,13 @@ enum Sum {
 
 const SUMS: usize = Sum::Pointing as usize + 1;
 
+/// [`Sums`] in a checkpoint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Partial {
+    totals: Vec<f64>,
+    has_attention: bool,
+}
+
 /// Sums over an epoch's batches, each weighted by its number of slices. They stay on the device until the epoch's end, so that no step
 /// waits for them.
 #[derive(Debug)]
@@ -95,6 +102,20 @@ impl Sums {
     /// Nothing yet.
     pub fn new(device: Device) -> Self {
         Self { totals: Tensor::zeros([SUMS as i64], (Kind::Double, device)), has_attention: false }
+    }
+
+    /// For a checkpoint.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn partial(&self) -> Result<Partial, tch::TchError> {
+        let totals = Vec::<f64>::try_from(self.totals.to_device(Device::Cpu))?;
+        Ok(Partial { totals, has_attention: self.has_attention })
+    }
+
+    /// From a checkpoint.
+    pub fn restored(partial: &Partial, device: Device) -> Self {
+        Self { totals: Tensor::from_slice(&partial.totals).to_device(device), has_attention: partial.has_attention }
     }
 
     /// Adds a batch. `measures` are those of its attention maps.

@@ -70,7 +70,7 @@ fn run(cli: Cli) -> Result<(), Error> {
         }
         (Some(Command::Export(args)), _) => export::run(&args.weights, &args.out, args.size),
         (Some(Command::Doctor), _) => {
-            println!("{}", serde_json::json!(device::equipment()));
+            contract::tell!("{}", serde_json::json!(device::equipment()));
             Ok(())
         }
         (None, Some(args)) => stage::run(&args.load()?, &cli.selection, args.force),

@@ -103,6 +103,9 @@ fn predict_batch(model: &Model, batch: &Batch, question: Question, all: &mut Vec
     let tensors = batch.tensors(model.device);
     let output = model.network.forward(&tensors.image, false);
     let prob = rows(&output.per_logits.softmax(-1, Kind::Float))?;
+    if let Some(at) = prob.iter().position(|row| row.iter().any(|value| !value.is_finite())) {
+        return Err(Error::NoPrediction { slice_id: question.slices.rows[batch.positions[at]].slice_id.clone() });
+    }
     let start = all.len();
     let joined = batch.positions.iter().zip(prob);
     all.extend(joined.map(|(position, prob)| Prediction { position: *position, prob, attention: None }));
@@ -115,6 +118,10 @@ fn predict_batch(model: &Model, batch: &Batch, question: Question, all: &mut Vec
         columns.push((name, Vec::<f64>::try_from(values.to_device(tch::Device::Cpu))?));
     }
     for (index, (prob, map)) in probs.into_iter().zip(maps).enumerate() {
+        // Curves are twenty passes each: too long to wait for a batch of them.
+        if interrupt::requested() {
+            return Err(Error::Interrupted);
+        }
         let defined = columns.iter().filter(|(_, values)| values[index].is_finite());
         let mut measured: BTreeMap<_, _> = defined.map(|(name, values)| (*name, values[index] as f32)).collect();
         if question.has_curves(start + index) {

@@ -40,7 +40,7 @@ pub fn run(weights: &[PathBuf], slices: &Path, out: &Path, device: &str, threads
     }
     let predictions = predict::mean(&answers);
     predict::write(out, &slices, &predictions, &common(&origins))?;
-    println!("predict: {} slices with {} model(s), {}", predictions.len(), weights.len(), out.display());
+    contract::tell!("predict: {} slices with {} model(s), {}", predictions.len(), weights.len(), out.display());
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::abn::{Architecture, Compute, Network, map_side};
 use crate::attention;
 use crate::augment::Draw;
 use crate::batch::{self, Batch, Pixels};
-use crate::checkpoint::{self, Position};
+use crate::checkpoint::{self, Begun, Position};
 use crate::data::{Slices, Split};
 use crate::log::{Row, Sums, Timing};
 use crate::optimizer::Optimizer;
@@ -92,6 +92,14 @@ pub struct Run<'a> {
     pub checkpoint: &'a Path,
 }
 
+/// How far an epoch came.
+enum Course {
+    /// To its end.
+    Whole(Row),
+    /// To a stop that was asked for.
+    Stopped(Begun),
+}
+
 /// A run that is complete.
 pub struct Trained {
     /// Last-epoch network.
@@ -113,16 +121,27 @@ impl Run<'_> {
         let mut optimizer = Optimizer::new(train, model.parameters());
         let restored = checkpoint::restore(self.checkpoint, &self.task, &model.tensors, &mut optimizer)?;
         let mut position = restored.unwrap_or_else(|| Position { task: self.task.clone(), ..Position::default() });
-        let total = u64::from(train.epochs - position.epochs) * self.split.train.len() as u64;
+        let done = position.begun.as_ref().map_or(0, |begun| begun.batches as u64 * u64::from(train.batch_size));
+        let total = u64::from(train.epochs - position.epochs) * self.split.train.len() as u64 - done;
         let progress = Progress::new(self.id, "images", total);
-        if position.epochs > 0 {
-            progress.note(&format!("{}: goes on after epoch {}", self.id, position.epochs));
+        if let Some(place) = place(&position) {
+            progress.note(&format!("{}: goes on after {place}", self.id));
         }
         let mut saved = Instant::now();
         while position.epochs < train.epochs {
             let started = Instant::now();
-            let row = self.epoch(position.epochs, &model, &mut optimizer, &progress)?;
-            let seconds = started.elapsed().as_secs_f64();
+            let begun = position.begun.take();
+            let before = begun.as_ref().map_or(0.0, |begun| begun.seconds);
+            let row = match self.epoch(position.epochs, begun, &model, &mut optimizer, &progress)? {
+                Course::Whole(row) => row,
+                Course::Stopped(begun) => {
+                    let seconds = before + started.elapsed().as_secs_f64();
+                    position.begun = Some(Begun { seconds, ..begun });
+                    checkpoint::save(self.checkpoint, &position, &model.tensors, &optimizer)?;
+                    return Err(Error::Interrupted);
+                }
+            };
+            let seconds = before + started.elapsed().as_secs_f64();
             let images_per_second = self.split.train.len() as f64 / seconds;
             position.timing.push(Timing { epoch: row.epoch, seconds, images_per_second });
             position.log.push(row);
@@ -144,24 +163,34 @@ impl Run<'_> {
         let compute = Compute { side: self.slices.side as i64, precision: train.precision };
         let model = Model::new(architecture(train.loss), channels, self.classes as i64, compute, self.device);
         if let Some(told) = init::start(&model.tensors, self.seed, train.init.as_deref())? {
-            eprintln!("{}: {told}", self.id);
+            contract::say!("{}: {told}", self.id);
         }
         Ok(model)
     }
 
-    fn epoch(&self, epoch: u32, model: &Model, optimizer: &mut Optimizer, progress: &Progress) -> Result<Row, Error> {
+    /// One epoch, or what is left of it after `begun`.
+    fn epoch(
+        &self,
+        epoch: u32,
+        begun: Option<Begun>,
+        model: &Model,
+        optimizer: &mut Optimizer,
+        progress: &Progress,
+    ) -> Result<Course, Error> {
         let train = &self.method.train;
-        let batches = batch::order(&self.split.train, train.batch_size as usize, self.seed, epoch);
+        let mut batches = batch::order(&self.split.train, train.batch_size as usize, self.seed, epoch);
         let (count, loss_weights) = (batches.len(), schedule::weights(train, epoch));
         let class_weights = self.class_weights();
         let draw = |slice: usize| Draw::new(train, self.seed, epoch, slice);
-        let mut sums = Sums::new(model.device);
+        let first = begun.as_ref().map_or(0, |begun| begun.batches.min(count));
+        let mut sums = begun.map_or_else(|| Sums::new(model.device), |b| Sums::restored(&b.sums, model.device));
+        batches.drain(..first);
         let mut lr = train.lr;
-        std::thread::scope(|scope| {
+        let stopped = std::thread::scope(|scope| {
             let receiver = batch::prefetch(scope, self.slices, batches, Pixels::new(train), draw);
-            for (index, batch) in receiver.iter().enumerate() {
+            for (index, batch) in (first..).zip(receiver.iter()) {
                 if interrupt::requested() {
-                    return Err(Error::Interrupted);
+                    return Ok(Some(index));
                 }
                 lr = schedule::learning_rate(train, epoch, index, count);
                 let step = Step { model, batch: &batch, loss_weights, class_weights: class_weights.as_ref(), lr };
@@ -177,9 +206,12 @@ impl Run<'_> {
                 }
                 progress.advance(batch.positions.len() as u64);
             }
-            Ok(())
+            Ok(None)
         })?;
-        Ok(sums.row(epoch + 1, schedule::alpha(train, epoch), loss_weights, lr)?)
+        Ok(match stopped {
+            Some(batches) => Course::Stopped(Begun { batches, sums: sums.partial()?, seconds: 0.0 }),
+            None => Course::Whole(sums.row(epoch + 1, schedule::alpha(train, epoch), loss_weights, lr)?),
+        })
     }
 
     /// One update. Returns the loss before it.
@@ -207,6 +239,15 @@ impl Run<'_> {
         let labels = self.split.train.iter().map(|index| self.slices.rows[*index].label);
         let weights = balanced(labels, self.classes);
         Some(Tensor::from_slice(&weights).to_kind(Kind::Float).to_device(self.device))
+    }
+}
+
+/// Where a run goes on, in words; none at its start.
+fn place(position: &Position) -> Option<String> {
+    match (&position.begun, position.epochs) {
+        (Some(begun), epochs) => Some(format!("batch {} of epoch {}", begun.batches, epochs + 1)),
+        (None, 0) => None,
+        (None, epochs) => Some(format!("epoch {epochs}")),
     }
 }
 

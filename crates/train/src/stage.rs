@@ -104,7 +104,7 @@ fn one(
         Work { config, task: &task, method, fold, seed, inputs, folder }.run()
     })?;
     if started {
-        println!("{}: done, {}", task.id, task.output.display());
+        contract::tell!("{}: done, {}", task.id, task.output.display());
     }
     Ok(())
 }
@@ -149,7 +149,7 @@ impl Work<'_> {
     fn alarm(&self, trained: &Trained) {
         let collapsed = trained.log.last().and_then(|row| row.attention_collapsed);
         if let Some(share) = collapsed.filter(|share| *share > 0.5) {
-            eprintln!(
+            contract::say!(
                 "{}: attention has collapsed: {:.0} % of the maps are almost the same everywhere in the last epoch; see \
                  attention_std in {LOG}, and train longer, or with more weight on the map",
                 self.task.id,

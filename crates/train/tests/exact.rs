@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::Study;
+use contract::layout::CHECKPOINT_POSITION;
 use contract::random;
 use rand::RngExt;
 use tch::Tensor;
@@ -22,10 +23,15 @@ fn study(optimizer: &str) -> Study {
     Study::new(&format!("{SETTINGS}, optimizer: {optimizer}"))
 }
 
-fn start(study: &Study) -> Child {
+fn command(study: &Study) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chumoku-train"));
     command.arg("--config").arg(study.yaml()).args(["--progress", "none", "--method", "proposed", "--fold", "0"]);
-    command.args(["--seed", "0"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command.args(["--seed", "0"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn start(study: &Study) -> Child {
+    command(study).spawn().unwrap()
 }
 
 fn finish(study: &Study) {
@@ -118,4 +124,40 @@ fn killed_wherever() {
         assert!(outputs(&whole) == outputs(&broken), "{optimizer}");
         assert_eq!(names(&whole), names(&broken), "{optimizer}: something was left behind");
     }
+}
+
+/// Asked to stop, a run saves where it is, within an epoch too, however long ago the last checkpoint was.
+#[test]
+fn stopped_within_epochs() {
+    let settings = "epochs: 16, batch_size: 1, threads: 1, lr: 0.001, checkpoint_seconds: 1000";
+    let [whole, stopped] = [0; 2].map(|_| Study::new(settings));
+    finish(&whole);
+    let mut within = 0;
+    for stop in 1..=6 {
+        let mut child = start(&stopped);
+        std::thread::sleep(Duration::from_millis(stop * 170));
+        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        let code = child.wait().unwrap().code();
+        if asked.success() && code == Some(130) {
+            let position = &Tensor::read_safetensors(checkpoint(&stopped)).unwrap();
+            let (_, bytes) = position.iter().find(|(name, _)| name == CHECKPOINT_POSITION).unwrap();
+            let text = String::from_utf8(Vec::try_from(bytes).unwrap()).unwrap();
+            within += usize::from(text.contains("\"begun\":{\"batches\":"));
+        }
+    }
+    assert!(within >= 2, "only {within} stops came within an epoch");
+    finish(&stopped);
+    assert!(outputs(&whole) == outputs(&stopped));
+    assert_eq!(names(&whole), names(&stopped));
+}
+
+/// A network that says "not a number" is no result: the loss of its last step was still one.
+#[test]
+fn a_diverged_run_is_not_a_result() {
+    let study = Study::new("epochs: 1, batch_size: 4, threads: 1, lr: 1000.0, warmup_epochs: 0, optimizer: sgd");
+    let output = command(&study).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("training has diverged; lower train.lr"), "{text}");
+    assert!(!study.run_file("proposed", "receipt.yaml").exists());
 }

@@ -1,7 +1,7 @@
 //! Checked values: each against the schema, then what one key asks of another.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -28,6 +28,7 @@ pub(super) fn checked(mut raw: Raw) -> Result<Config, ConfigError> {
     if !faults.is_empty() {
         return Err(ConfigError::all(faults));
     }
+    schema::as_floats(schema::schema(), &mut raw.values);
     let checker = Checker { raw: &raw, faults: RefCell::default() };
     let config = Config {
         study: checker.read("study")?,
@@ -43,6 +44,7 @@ pub(super) fn checked(mut raw: Raw) -> Result<Config, ConfigError> {
         is_reversed: false,
     };
     paths(&checker, &config);
+    input_apart(&checker, &config);
     phantom(&checker, &config);
     preprocess(&checker, &config.preprocess);
     dataset(&checker, &config);
@@ -130,9 +132,34 @@ fn paths(checker: &Checker, config: &Config) {
     );
 }
 
-/// `path` without links, as far as it exists.
+/// What preprocess reads must not be where the study writes: it would change while it is read, or be replaced.
+fn input_apart(checker: &Checker, config: &Config) {
+    let layout = Layout::new(config);
+    let (key, given) = match (&config.preprocess.manifest, &config.preprocess.input) {
+        (Some(_), _) => ("preprocess.manifest", layout.preprocess_input(config)),
+        (None, Some(input)) => ("preprocess.input", input.clone()),
+        (None, None) => return,
+    };
+    let input = real(&given);
+    let raw = config.phantom.enabled.then(|| layout.raw());
+    let written = [layout.masks(), layout.folds(), layout.runs(), layout.reports.clone()].into_iter().chain(raw);
+    let apart = written.map(|path| real(&path)).all(|path| !path.starts_with(&input) && !input.starts_with(&path));
+    let (data, folder) = (layout.data.display(), given.display());
+    let expected = format!("a folder apart from what the study writes in {data} (what is read is all of {folder})");
+    checker.require(apart, key, &expected);
+}
+
+/// `path` without `..`, and without links as far as it exists.
 fn real(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = whole.components().fold(PathBuf::new(), |mut path, part| {
+        if part == Component::ParentDir {
+            path.pop();
+        } else {
+            path.push(part);
+        }
+        path
+    });
     let exists = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
     let (above, found) = exists.unwrap_or((Path::new(""), PathBuf::new()));
     path.strip_prefix(above).map_or_else(|_| path.clone(), |rest| found.join(rest))

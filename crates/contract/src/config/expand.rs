@@ -8,6 +8,13 @@
 /// # Errors
 /// A variable has neither value nor default, or is not written as one of the two forms.
 pub(super) fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    if text == "~" || text.starts_with("~/") {
+        return Err(format!("\"{text}\" begins with ~, which only a shell replaces; write ${{HOME}} for your home"));
+    }
+    let bare = |(at, _): &(usize, &str)| text[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if text.match_indices('$').any(|found| bare(&found)) {
+        return Err(format!("expected variables as ${{NAME}} or ${{NAME:-default}}, got \"{text}\""));
+    }
     let mut done = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -17,7 +24,7 @@ pub(super) fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Res
             Some((name, default)) => (name, Some(default)),
             None => (&after[..end], None),
         };
-        if !is_variable(name) {
+        if !is_variable(name) || default.is_some_and(|default| default.contains("${")) {
             return Err(format!("expected ${{NAME}} or ${{NAME:-default}}, got ${{{}}}", &after[..end]));
         }
         let value = lookup(name).filter(|value| !value.is_empty()).or_else(|| default.map(str::to_owned));
@@ -54,12 +61,15 @@ mod tests {
             ("a/${NONE:-b}/${CT}", "a/b//ct"),
             ("${EMPTY:-c}", "c"),
             ("${NONE:-}x", "x"),
-            ("$CT", "$CT"),
+            ("a$/b$1", "a$/b$1"),
         ] {
             assert_eq!(expand(text, lookup).as_deref(), Ok(expected));
         }
         assert!(expand("${NONE}/a", lookup).unwrap_err().contains("variable NONE is not set"));
         assert!(expand("${EMPTY}", lookup).unwrap_err().contains("variable EMPTY is not set"));
+        assert!(expand("$CT/a", lookup).unwrap_err().contains("expected variables as ${NAME}"));
+        assert!(expand("${NONE:-${CT}}", lookup).unwrap_err().contains("expected ${NAME}"));
+        assert!(expand("~/ct", lookup).unwrap_err().contains("write ${HOME}"));
         assert!(expand("${CT", lookup).unwrap_err().contains("expected a }"));
         assert!(expand("${1}", lookup).unwrap_err().contains("got ${1}"));
     }

@@ -218,7 +218,7 @@ pub enum Pseudonyms {
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
     /// K.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 1000))]
     pub folds: u32,
     /// Seed of the draw.
     pub seed: u64,

@@ -39,6 +39,24 @@ pub fn schema() -> &'static Value {
     SCHEMA.get_or_init(build)
 }
 
+/// Makes 1 into 1.0 wherever the schema has a number and not a whole one: one value, one spelling in receipts.
+pub fn as_floats(node: &Value, value: &mut Value) {
+    match value {
+        Value::Number(found) if is(node, "number") && !is(node, "integer") && !found.is_f64() => {
+            *value = found.as_f64().map_or(Value::Null, Value::from);
+        }
+        Value::Object(map) => {
+            for (key, value) in map {
+                if let Some(below) = below(node, key) {
+                    as_floats(below, value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| as_floats(&node["items"], item)),
+        _ => {}
+    }
+}
+
 /// The default of a key by its dotted path; null where there is none.
 pub fn default(key: &str) -> &'static Value {
     let node = key.split('.').fold(schema(), |node, part| &node["properties"][part]);
