@@ -102,7 +102,7 @@ sbom: .cargo-tools/bin/cargo-cyclonedx ## what each crate is made of, as Cyclone
 release: build sbom ## dist/chumoku-VERSION-x86_64-linux.tar.gz: programs, libtorch, model and studies, tried in an empty folder
 	@tools/release.sh $(BIN) $(or $(LIBTORCH),.libtorch) dist
 
-image: ## a container image, with podman or docker: built, and tried with the smoke study (12 minutes)
+image: ## a container image, with podman or docker: built, and tried with the smoke study (26 minutes of one core)
 	@tools/image.sh
 
 clean: ## remove what was built and made, not libtorch
