@@ -9,7 +9,7 @@ OVERRIDES := $(foreach pair,$(SET),--set $(pair))
 LOCKED := --locked
 
 .DEFAULT_GOAL := help
-.PHONY: all setup build phantom preprocess dataset train report smoke test browser interop bench bench-report compare reproduce reproduce-smoke crash deny sbom release clean help
+.PHONY: all setup build phantom preprocess dataset train report smoke test browser interop bench bench-report compare reproduce reproduce-smoke crash deny sbom release image clean help
 
 all: build ## from CT files to reports/phantom, then both tables
 	@$(BIN)/chumoku run pipelines/phantom.yaml $(OVERRIDES)
@@ -101,6 +101,9 @@ sbom: .cargo-tools/bin/cargo-cyclonedx ## what each crate is made of, as Cyclone
 
 release: build sbom ## dist/chumoku-VERSION-x86_64-linux.tar.gz: programs, libtorch, model and studies, tried in an empty folder
 	@tools/release.sh $(BIN) $(or $(LIBTORCH),.libtorch) dist
+
+image: ## a container image, with podman or docker: built, and tried with the smoke study (26 minutes of one core)
+	@tools/image.sh
 
 clean: ## remove what was built and made, not libtorch
 	$(CARGO) clean
