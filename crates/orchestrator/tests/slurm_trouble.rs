@@ -153,7 +153,7 @@ fn what_is_cancelled_by_hand_ends_it_and_what_cannot_start_is_said() {
     assert!(study.file("calls").matches("train --config").count() < 4, "nothing new starts");
     for (options, words) in [
         ("train:partition=down", "(PartitionDown): the partition starts no jobs now"),
-        ("train:partition=short,time=10", "(PartitionTimeLimit): more time is asked for than the partition gives"),
+        ("train:partition=short,time=10", "): more time, memory or nodes are asked for than the partition gives"),
     ] {
         let study = Study::new();
         let child = cluster.follow(&study, "", &["--slurm", options]);

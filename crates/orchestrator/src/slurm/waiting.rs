@@ -31,14 +31,10 @@ pub fn remark(seen: &BTreeMap<Place, Seen>) -> String {
 
 /// Reasons that may never pass, by how they begin, and what to do. The words are those of squeue(1), "JOB REASON CODES", and of slurmctld's
 /// own remarks.
-const KINDS: [(&[&str], &str); 5] = [
+const KINDS: [(&[&str], &str); 4] = [
     (
-        &["PartitionTimeLimit"],
-        "more time is asked for than the partition gives (`sinfo -o '%P %l'`); stop this and give less, such as --slurm time=HOURS:MINUTES:SECONDS, or another partition",
-    ),
-    (
-        &["PartitionNodeLimit", "PartitionConfig", "BadConstraints"],
-        "more is asked for than the nodes of the partition have (`scontrol show partition`); stop this and give other --slurm options",
+        &["PartitionTimeLimit", "PartitionNodeLimit", "PartitionConfig", "BadConstraints"],
+        "more time, memory or nodes are asked for than the partition gives (`scontrol show partition`); stop this and give other options, such as --slurm time=HOURS:MINUTES:SECONDS, or another partition",
     ),
     (
         &["PartitionDown", "PartitionInactive"],
