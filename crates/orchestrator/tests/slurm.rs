@@ -140,6 +140,7 @@ fn a_refused_submission_leaves_no_jobs() {
     let answer = cluster.run(&study, "", &["--slurm", "report:partition=none"]);
     assert_eq!(answer.code, Some(1), "{answer:?}");
     assert!(answer.err.contains("sbatch failed: ") && answer.err.contains("invalid partition"), "{answer:?}");
+    assert!(answer.err.contains("; `sinfo` lists those there are: --slurm partition=NAME"), "{answer:?}");
     wait_until("the end of all jobs", || {
         !cluster.states().contains("PENDING") && !cluster.states().contains("RUNNING")
     });
