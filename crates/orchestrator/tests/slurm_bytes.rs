@@ -44,7 +44,7 @@ fn the_same_bytes_wherever_and_however_many_at_a_time() {
 /// A real time limit, of which a minute is the least: training that takes longer is stopped, goes on with the same command, and ends in the
 /// bytes of one that nobody stopped.
 #[test]
-#[ignore = "about five minutes: cargo test --release -p orchestrator --test slurm_bytes -- --ignored"]
+#[ignore = "five to ten minutes: cargo test --release -p orchestrator --test slurm_bytes -- --ignored"]
 fn training_stopped_at_its_time_limit_ends_in_the_same_bytes() {
     let Some(chumoku) = real() else { return };
     let Some(cluster) = Cluster::start(&[]) else { return };
