@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# A private Slurm of one node, on the loopback alone: for tests, and to try `--executor slurm` out. Needs to be root, and
+# A private Slurm on the loopback alone: for tests, and to try `--executor slurm` out. Needs to be root, and
 #   apt-get install -y --no-install-recommends slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge
 # usage: slurm_local.sh start FOLDER    then: export SLURM_CONF=FOLDER/slurm.conf
 #        slurm_local.sh stop FOLDER
-# No systemd, no cgroups, no database. SLURM_LOCAL_PORT (two ports from there), SLURM_LOCAL_CPUS (more than the machine has, if you like).
+# No systemd, no cgroups, no database. SLURM_LOCAL_NODES (1; named node1, node2 ...), SLURM_LOCAL_CPUS of each (more than the machine has,
+# if you like), SLURM_LOCAL_PORT (a port more than nodes from there), SLURM_LOCAL_EXTRA (lines of slurm.conf that win over those here).
 set -euo pipefail
-[ $# -eq 2 ] || { sed -n '2,7s/^# \?//p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || { sed -n '2,8s/^# \?//p' "$0" >&2; exit 2; }
 folder=$(realpath -m "$2")
 port=${SLURM_LOCAL_PORT:-$((20000 + $$ % 20000))}
 cpus=${SLURM_LOCAL_CPUS:-$(nproc)}
-node=$(hostname -s)
+nodes=${SLURM_LOCAL_NODES:-1}
+host=$(hostname -s)
 
 write_conf() {
   cat >"$folder/slurm.conf" <<CONF
 ClusterName=local
-SlurmctldHost=$node(127.0.0.1)
+SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -33,16 +35,18 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=10
 SlurmctldPort=$port
-SlurmdPort=$((port + 1))
 SlurmctldPidFile=$folder/run/slurmctld.pid
-SlurmdPidFile=$folder/run/slurmd.pid
+SlurmdPidFile=$folder/run/%n.pid
 StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool
+SlurmdSpoolDir=$folder/spool/%n
 SlurmctldLogFile=$folder/log/slurmctld.log
-SlurmdLogFile=$folder/log/slurmd.log
-NodeName=$node NodeAddr=127.0.0.1 CPUs=$cpus State=UNKNOWN
-PartitionName=local Nodes=$node Default=YES MaxTime=INFINITE State=UP
+SlurmdLogFile=$folder/log/%n.log
+PartitionName=local Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+${SLURM_LOCAL_EXTRA:-}
 CONF
+  for at in $(seq "$nodes"); do
+    echo "NodeName=node$at NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + at)) CPUs=$cpus RealMemory=16384 State=UNKNOWN" >>"$folder/slurm.conf"
+  done
 }
 
 start() {
@@ -61,16 +65,18 @@ start() {
   slurmctld
   # A slurmd that starts before its controller answers hangs.
   for _ in $(seq 100); do scontrol ping 2>/dev/null | grep -q UP && break; sleep 0.1; done
-  slurmd -N "$node"
-  for _ in $(seq 100); do [ "$(sinfo -h -o %t 2>/dev/null)" = idle ] && return; sleep 0.1; done
+  for at in $(seq "$nodes"); do slurmd -N "node$at"; done
+  for _ in $(seq 100); do [ "$(sinfo -h -N -o %N -t idle 2>/dev/null | sort -u | wc -l)" = "$nodes" ] && return; sleep 0.1; done
   echo "Slurm did not come up; its logs are in $folder/log" >&2
   stop
   exit 1
 }
 
 stop() {
-  for program in slurmd slurmctld munged; do
-    pid=$(cat "$folder/run/$program.pid" 2>/dev/null) || continue
+  # Jobs outlive their slurmd.
+  SLURM_CONF=$folder/slurm.conf timeout 5 scancel --quiet --signal=KILL --full --user=root 2>/dev/null || true
+  for file in "$folder"/run/node*.pid "$folder"/run/{slurmctld,munged}.pid; do
+    pid=$(cat "$file" 2>/dev/null) || continue
     kill "$pid" 2>/dev/null || continue
     for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
   done

@@ -199,13 +199,26 @@ impl Line<'_> {
         }
     }
 
+    /// The task was stopped from outside and waits to run again, which opens another line.
+    pub fn wait(self, why: &str) {
+        self.clear();
+        lock(&self.display.state).estimate.wait(self.at);
+        self.display.renew();
+        let seconds = self.since.elapsed().as_secs_f64();
+        self.display.say(&format!("{}: stopped after {seconds:.1} s and waits to run again: {why}", self.place));
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+            self.display.bars.remove(bar);
+        }
+    }
+
     /// The task ended.
     pub fn finish(&self, well: bool) {
         let display = self.display;
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-            display.bars.remove(bar);
-        }
+        self.clear();
         let text = {
             let mut state = lock(&display.state);
             state.estimate.end(self.at, well);

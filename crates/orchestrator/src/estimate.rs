@@ -64,6 +64,11 @@ impl Estimate {
         self.tasks[at].1 = if well { State::Ran(took) } else { State::Stopped };
     }
 
+    /// Task `at`, which ran, waits to run again.
+    pub fn wait(&mut self, at: usize) {
+        self.tasks[at].1 = State::Waiting;
+    }
+
     /// Task `at` has nothing to do.
     pub fn skip(&mut self, at: usize) {
         self.tasks[at].1 = State::UpToDate;
@@ -201,6 +206,9 @@ mod tests {
         estimate.start(1, Instant::now());
         estimate.advance(1, 0.5);
         assert_eq!((estimate.done(), estimate.running(), estimate.total()), (1, 1, 3));
+        estimate.wait(1);
+        assert_eq!((estimate.done(), estimate.running()), (1, 0));
+        estimate.start(1, Instant::now());
         estimate.end(1, false);
         assert_eq!((estimate.done(), estimate.running()), (1, 0));
         assert_eq!(estimate.left(Instant::now()), None);

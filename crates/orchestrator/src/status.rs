@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::graph::{self, Graph, Judged};
 use crate::programs::Programs;
+use crate::slurm::view::{Job, View};
 use crate::{lock, logs, when};
 
 /// Arguments of `chumoku status`.
@@ -41,9 +42,11 @@ pub fn run(args: &StatusArgs, programs: &Path) -> Result<(), Error> {
     let programs = Programs::find(programs, graph.stages())?;
     let judged = graph::judge(&graph, &programs, &mut hash::Cache::default())?;
     let layout = Layout::new(&config);
-    let rows: Vec<Row> =
-        graph.tasks().iter().zip(judged).map(|(task, judged)| Row::new(task, judged, &layout)).collect();
-    let status = Status { study: config.study, holder: lock::holder(&layout), rows };
+    let slurm = View::read(&layout)?;
+    let job = |task: &Task| slurm.as_ref().and_then(|view| view.job(&task.id));
+    let rows = graph.tasks().iter().zip(judged).map(|(task, judged)| Row::new(task, judged, job(task), &layout));
+    let rows: Vec<Row<'_>> = rows.collect();
+    let status = Status { study: config.study, holder: lock::holder(&layout), slurm: slurm.as_ref(), rows };
     crate::say(&if args.json { format!("{:#}\n", status.json()) } else { status.text() });
     Ok(())
 }
@@ -54,24 +57,28 @@ enum State {
     UpToDate,
     MayRun,
     WouldRun,
+    /// As a job that waits.
+    Queued,
+    /// Here, or as a job.
     Running,
 }
 
 impl State {
-    const ALL: [Self; 4] = [Self::UpToDate, Self::Running, Self::WouldRun, Self::MayRun];
+    const ALL: [Self; 5] = [Self::UpToDate, Self::Running, Self::Queued, Self::WouldRun, Self::MayRun];
 
     fn words(self) -> &'static str {
         match self {
             Self::UpToDate => "up to date",
             Self::MayRun => "may run",
             Self::WouldRun => "would run",
+            Self::Queued => "queued",
             Self::Running => "running",
         }
     }
 }
 
 /// One task.
-struct Row {
+struct Row<'a> {
     id: String,
     state: State,
     judged: Judged,
@@ -83,13 +90,17 @@ struct Row {
     epochs: Option<(u64, u64)>,
     /// What the program said last, if it runs.
     said: Option<String>,
+    /// Its job, if one was submitted.
+    job: Option<Job<'a>>,
 }
 
-impl Row {
-    fn new(task: &Task, judged: Judged, layout: &Layout) -> Self {
+impl<'a> Row<'a> {
+    fn new(task: &Task, judged: Judged, job: Option<Job<'a>>, layout: &Layout) -> Self {
         let log = layout.log(&task.id);
         let state = match (judged.reasons.is_empty(), judged.after.is_empty()) {
-            _ if logs::is_running(&log) => State::Running,
+            // Where Slurm has given up a node that goes on, its word counts.
+            _ if job.as_ref().is_some_and(Job::is_waiting) => State::Queued,
+            _ if logs::is_running(&log) || job.as_ref().is_some_and(Job::is_running) => State::Running,
             (false, _) => State::WouldRun,
             (true, false) => State::MayRun,
             (true, true) => State::UpToDate,
@@ -104,6 +115,7 @@ impl Row {
             partial: partial.is_dir().then(|| size(&partial)),
             said: (state == State::Running).then(|| logs::last_line(&log)).flatten(),
             judged,
+            job,
         }
     }
 
@@ -111,7 +123,7 @@ impl Row {
     fn remark(&self) -> String {
         let reasons: Vec<String> = self.judged.reasons.iter().map(Reason::to_string).collect();
         let mut parts = match self.state {
-            State::UpToDate => Vec::new(),
+            State::UpToDate | State::Queued => Vec::new(),
             State::Running => {
                 self.said.iter().map(|said| said.trim_start_matches(&format!("{}: ", self.id)).to_owned()).collect()
             }
@@ -128,6 +140,8 @@ impl Row {
             }
             _ => None,
         });
+        // What is done needs no job any more.
+        parts.extend(self.job.as_ref().filter(|_| self.state != State::UpToDate).map(Job::text));
         parts.join("; ")
     }
 
@@ -143,19 +157,22 @@ impl Row {
             "checkpoint_epoch": self.epochs.map(|(done, _)| done),
             "epochs": self.epochs.map(|(_, all)| all),
             "said": self.said,
+            "job": self.job.as_ref().map(Job::json),
         })
     }
 }
 
 /// A study.
-struct Status {
+struct Status<'a> {
     study: String,
     /// Who runs it.
     holder: Option<String>,
-    rows: Vec<Row>,
+    /// Its jobs of Slurm, if it has any.
+    slurm: Option<&'a View>,
+    rows: Vec<Row<'a>>,
 }
 
-impl Status {
+impl Status<'_> {
     fn count(&self, state: State) -> usize {
         self.rows.iter().filter(|row| row.state == state).count()
     }
@@ -171,6 +188,7 @@ impl Status {
         let total = self.rows.len();
         let mut text = format!("{}: {total} tasks, {}; {}\n", self.study, counts.join(", "), megabytes(self.bytes()));
         text.extend(self.holder.iter().map(|holder| format!("being run by {holder}\n")));
+        text.extend(self.slurm.map(|view| format!("{}\n", view.text())));
         let width = self.rows.iter().map(|row| row.id.len()).max().unwrap_or(0);
         for row in &self.rows {
             let (size, time) =
@@ -189,6 +207,7 @@ impl Status {
         json!({
             "study": self.study,
             "running": self.holder,
+            "slurm": self.slurm.map(View::json),
             "counts": counts,
             "bytes": self.bytes(),
             "tasks": self.rows.iter().map(Row::json).collect::<Vec<_>>(),

@@ -1,89 +1,22 @@
 //! Studies as jobs of a real Slurm (`tools/slurm_local.sh`); skipped where that is not installed or not allowed.
 
+mod cluster;
 mod fake;
 
-use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::process::Child;
+use std::time::Duration;
 
+use cluster::{Cluster, wait_until};
 use fake::{Answer, Study, terminate};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-/// A private Slurm of four cores, stopped when dropped.
-struct Cluster {
-    folder: tempfile::TempDir,
-}
-
-fn script() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/slurm_local.sh")
-}
-
-impl Cluster {
-    /// `None`, and a line that says why, where there is no Slurm.
-    fn start() -> Option<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let port = 20_000 + std::process::id() % 2000 * 20 + NEXT.fetch_add(2, Ordering::Relaxed);
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(script());
-        command.arg("start").arg(folder.path()).env("SLURM_LOCAL_PORT", port.to_string()).env("SLURM_LOCAL_CPUS", "4");
-        // Its daemons would hold a pipe open.
-        let log = folder.path().join("start.log");
-        command.stdout(std::process::Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
-        if command.status().is_ok_and(|status| status.success()) {
-            return Some(Self { folder });
-        }
-        eprintln!("skipped: {}", std::fs::read_to_string(log).unwrap_or_default().trim());
-        None
-    }
-
-    fn conf(&self) -> PathBuf {
-        self.folder.path().join("slurm.conf")
-    }
-
-    fn command(&self, study: &Study, fake: &str, arguments: &[&str]) -> Command {
-        let mut command = study.command(fake, &[&["run", "study.yaml", "--executor", "slurm"], arguments].concat());
-        command.env("SLURM_CONF", self.conf());
-        command
-    }
-
-    fn run(&self, study: &Study, fake: &str, arguments: &[&str]) -> Answer {
-        Answer::of(self.command(study, fake, arguments).output().unwrap())
-    }
-
-    /// What one of Slurm's commands prints.
-    fn slurm(&self, program: &str, arguments: &[&str]) -> String {
-        let output = Command::new(program).args(arguments).env("SLURM_CONF", self.conf()).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn states(&self) -> String {
-        self.slurm("squeue", &["-h", "-r", "-t", "all", "-o", "%T"])
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = Command::new(script()).arg("stop").arg(self.folder.path()).status();
-    }
-}
 
 /// Lines of `calls`, sorted.
 fn calls(study: &Study) -> Vec<String> {
     let mut calls: Vec<String> = study.file("calls").lines().map(str::to_owned).collect();
     calls.sort();
     calls
-}
-
-fn wait_until(what: &str, is: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is() {
-        assert!(started.elapsed() < Duration::from_secs(30), "{what} never came");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn kill_hard(child: &mut Child) {
@@ -93,7 +26,7 @@ fn kill_hard(child: &mut Child) {
 
 #[test]
 fn a_study_runs_as_it_does_here() {
-    let Some(cluster) = Cluster::start() else { return };
+    let Some(cluster) = Cluster::start(&[]) else { return };
     let (here, there) = (Study::new(), Study::new());
     assert_eq!(here.run("", &["run", "study.yaml", "--set", "train.gamma=2"]).code, Some(0));
     let answer = cluster.run(
@@ -121,7 +54,7 @@ fn a_study_runs_as_it_does_here() {
 
 #[test]
 fn a_failure_ends_it_and_the_next_run_goes_on() {
-    let Some(cluster) = Cluster::start() else { return };
+    let Some(cluster) = Cluster::start(&[]) else { return };
     let study = Study::new();
     let answer = cluster.run(&study, "fail train", &["--jobs", "1"]);
     assert_eq!(answer.code, Some(5), "{answer:?}");
@@ -139,7 +72,7 @@ fn a_failure_ends_it_and_the_next_run_goes_on() {
 
 #[test]
 fn a_follower_that_was_killed_is_followed_by_another() {
-    let Some(cluster) = Cluster::start() else { return };
+    let Some(cluster) = Cluster::start(&[]) else { return };
     let study = Study::new();
     let mut first = cluster.command(&study, "wait train", &[]).spawn().unwrap();
     study.wait_for("train --config");
@@ -172,7 +105,7 @@ fn a_follower_that_was_killed_is_followed_by_another() {
 
 #[test]
 fn a_stop_cancels_the_jobs_and_says_so() {
-    let Some(cluster) = Cluster::start() else { return };
+    let Some(cluster) = Cluster::start(&[]) else { return };
     let study = Study::new();
     let child = cluster.command(&study, "hang train", &[]).spawn().unwrap();
     wait_until("four runs", || study.file("calls").matches("train --config").count() == 4);
@@ -188,25 +121,26 @@ fn a_stop_cancels_the_jobs_and_says_so() {
 
 #[test]
 fn the_notice_before_the_time_limit_reaches_the_program_once() {
-    let Some(cluster) = Cluster::start() else { return };
+    let Some(cluster) = Cluster::start(&[]) else { return };
     let study = Study::new();
     let child = cluster.command(&study, "hang dataset", &[]).spawn().unwrap();
     study.wait_for("dataset --config");
     cluster.slurm("scancel", &["--signal=USR1", "--batch", "2"]);
     let answer = Answer::of(child.wait_with_output().unwrap());
     assert_eq!(answer.code, Some(1), "{answer:?}");
-    assert!(answer.err.contains("task dataset, job 2: stopped at its time limit"), "{answer:?}");
-    assert!(answer.err.lines().last().unwrap().starts_with("give it more time with --slurm dataset:time="));
+    assert!(answer.err.contains("task dataset, job 2: asked to stop, not by this run"), "{answer:?}");
+    assert_eq!(answer.err.lines().last(), Some("the same command goes on from where it was"));
     assert_eq!(study.file("calls").matches("told once").count(), 1);
 }
 
 #[test]
 fn a_refused_submission_leaves_no_jobs() {
-    let Some(cluster) = Cluster::start() else { return };
+    let Some(cluster) = Cluster::start(&[]) else { return };
     let study = Study::new();
     let answer = cluster.run(&study, "", &["--slurm", "report:partition=none"]);
     assert_eq!(answer.code, Some(1), "{answer:?}");
     assert!(answer.err.contains("sbatch failed: ") && answer.err.contains("invalid partition"), "{answer:?}");
+    assert!(answer.err.contains("; `sinfo` lists those there are: --slurm partition=NAME"), "{answer:?}");
     wait_until("the end of all jobs", || {
         !cluster.states().contains("PENDING") && !cluster.states().contains("RUNNING")
     });
@@ -225,51 +159,4 @@ fn without_slurm_that_is_what_is_said() {
     );
     assert_eq!(answer.code, Some(6), "{answer:?}");
     assert!(answer.err.contains("or use --executor local"), "{answer:?}");
-}
-
-/// BLAKE3 of every Parquet, safetensors and CSV file under `folder`.
-fn sums(folder: &Path) -> BTreeMap<PathBuf, String> {
-    let files = contract::hash::walk(folder).unwrap();
-    let data = |file: &PathBuf| {
-        ["parquet", "safetensors", "csv"].iter().any(|end| file.extension().is_some_and(|is| is == *end))
-    };
-    files
-        .into_iter()
-        .filter(data)
-        .map(|file| (file.clone(), contract::hash::file(&folder.join(file)).unwrap()))
-        .collect()
-}
-
-/// A tiny study by the real programs: one task at a time, two, and on a cluster.
-#[test]
-fn the_same_bytes_wherever_and_however_many_at_a_time() {
-    let chumoku = Path::new(env!("CARGO_BIN_EXE_chumoku"));
-    let stages = contract::plan::Stage::ALL.map(|stage| chumoku.with_file_name(stage.program()));
-    if let Some(missing) = stages.iter().find(|path| !path.is_file()) {
-        eprintln!(
-            "skipped: no {}; build all programs with `cargo build --release --workspace --bins`",
-            missing.display()
-        );
-        return;
-    }
-    let Some(cluster) = Cluster::start() else { return };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let run = |extra: &[&str]| {
-        let folder = tempfile::tempdir().unwrap();
-        let set = |text: &str| ["--set".to_owned(), text.replace("HERE", &folder.path().display().to_string())];
-        let mut command = Command::new(chumoku);
-        command.current_dir(&root).env("SLURM_CONF", cluster.conf()).args(["run", "pipelines/smoke.yaml"]).args(extra);
-        for text in
-            ["paths.data=HERE/data", "paths.reports=HERE/reports", "train.epochs=1", "phantom.patients_per_class=4"]
-        {
-            command.args(set(text));
-        }
-        let answer = Answer::of(command.args(set("phantom.slices=3")).output().unwrap());
-        assert_eq!(answer.code, Some(0), "{answer:?}");
-        (sums(folder.path()), folder)
-    };
-    let (one, _kept) = run(&["--jobs", "1"]);
-    assert!(one.len() >= 20 && one.keys().any(|file| file.ends_with("weights.safetensors")), "{one:?}");
-    assert_eq!(one, run(&["--jobs", "2"]).0);
-    assert_eq!(one, run(&["--executor", "slurm"]).0);
 }

@@ -20,35 +20,32 @@ pub struct Seen {
     pub reason: String,
     /// How long it has run.
     pub ran: Duration,
+    /// How long it may run, if there is a limit.
+    pub limit: Option<Duration>,
+    /// Where it runs or ran; empty while it waits.
+    pub nodes: String,
 }
 
-/// States in which a job may still run, or run again.
-const ALIVE: [&str; 14] = [
-    "PENDING",
-    "RUNNING",
-    "SUSPENDED",
-    "COMPLETING",
-    "CONFIGURING",
-    "REQUEUED",
-    "REQUEUE_FED",
-    "REQUEUE_HOLD",
-    "RESIZING",
-    "RESV_DEL_HOLD",
-    "SIGNALING",
-    "SPECIAL_EXIT",
-    "STAGE_OUT",
-    "STOPPED",
-];
+/// States of a job that has started, and may run again.
+const RUNS: [&str; 7] = ["RUNNING", "COMPLETING", "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED"];
+/// States of a job that is going to start, for the first time or again.
+const WAITS: [&str; 7] =
+    ["PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"];
 
 impl Seen {
     /// True once it runs no more.
     pub fn is_over(&self) -> bool {
-        !ALIVE.contains(&self.state.as_str())
+        !self.is_running() && !self.is_waiting()
+    }
+
+    /// True while it runs.
+    pub fn is_running(&self) -> bool {
+        RUNS.contains(&self.state.as_str())
     }
 
     /// True while it waits to start.
     pub fn is_waiting(&self) -> bool {
-        self.state == "PENDING"
+        WAITS.contains(&self.state.as_str())
     }
 }
 
@@ -94,21 +91,26 @@ pub fn submit(arguments: &[String]) -> Result<String, Error> {
     Ok(id.to_owned())
 }
 
+/// Job, element, state, time, time limit, nodes and reason.
+const FORMAT: &str = "--format=%F|%K|%T|%M|%l|%N|%r";
+
 /// All jobs called `name` that Slurm still knows; those that ended it forgets after a while (MinJobAge).
 ///
 /// # Errors
 /// Slurm does not answer.
 pub fn states(name: &str) -> Result<BTreeMap<Place, Seen>, Error> {
-    let words = ["--noheader", "--me", "--array", "--states=all", "--format=%F|%K|%T|%M|%r", "--name", name];
+    let words = ["--noheader", "--me", "--array", "--states=all", FORMAT, "--name", name];
     Ok(call("squeue", &words.map(str::to_owned))?.lines().filter_map(seen).collect())
 }
 
-/// A line of squeue: `12|3|RUNNING|1:05|None`; N/A is the element of a job that is no array.
+/// A line of squeue: `12|3|RUNNING|1:05|4:00:00|node7|None`; N/A is the element of a job that is no array.
 fn seen(line: &str) -> Option<(Place, Seen)> {
-    let mut parts = line.trim().splitn(5, '|');
-    let (job, element, state, ran) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let reason = parts.next().unwrap_or_default().to_owned();
-    let seen = Seen { state: state.to_owned(), reason, ran: time(ran).unwrap_or_default() };
+    let mut parts = line.trim().splitn(7, '|');
+    let mut next = || parts.next();
+    let (job, element, state, ran, limit, nodes) = (next()?, next()?, next()?, next()?, next()?, next()?);
+    let reason = next().unwrap_or_default().to_owned();
+    let ran = time(ran).unwrap_or_default();
+    let seen = Seen { state: state.to_owned(), reason, ran, limit: time(limit), nodes: nodes.to_owned() };
     Some(((job.to_owned(), element.parse().ok()), seen))
 }
 
@@ -147,11 +149,13 @@ mod tests {
     #[test]
     fn lines_of_squeue() {
         // As Slurm 22.05.8 prints them.
-        let (place, state) = seen("12|3|RUNNING|1:05|None").unwrap();
-        assert_eq!((place, state.ran.as_secs(), state.is_over()), (("12".to_owned(), Some(3)), 65, false));
-        let (place, state) = seen("7|N/A|OUT_OF_MEMORY|1-02:03:04|NonZeroExitCode").unwrap();
+        let (place, state) = seen("12|3|RUNNING|1:05|UNLIMITED|node1|None").unwrap();
+        assert_eq!((place, state.ran.as_secs(), state.limit), (("12".to_owned(), Some(3)), 65, None));
+        assert!(state.is_running() && !state.is_over() && state.nodes == "node1");
+        let (place, state) = seen("7|N/A|OUT_OF_MEMORY|1-02:03:04|2-00:00:00|node1|NonZeroExitCode").unwrap();
         assert_eq!((place, state.ran.as_secs(), state.is_over()), (("7".to_owned(), None), 93_784, true));
-        let (_, state) = seen("7|N/A|PENDING|0:00|(ReqNodeNotAvail, UnavailableNodes:n1|n2)").unwrap();
+        assert_eq!(state.limit, Some(Duration::from_secs(172_800)));
+        let (_, state) = seen("7|N/A|PENDING|0:00|10:00||(ReqNodeNotAvail, UnavailableNodes:n1|n2)").unwrap();
         assert!(state.is_waiting() && state.reason.ends_with("n1|n2)"));
         assert_eq!(seen("slurm_load_jobs error"), None);
     }

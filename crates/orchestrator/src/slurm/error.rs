@@ -13,7 +13,7 @@ pub enum Error {
     )]
     NoProgram(&'static str),
     /// One of Slurm's commands failed.
-    #[error("{command} failed: {said}")]
+    #[error("{command} failed: {said}{advice}", advice = advice(said))]
     Command {
         /// Its name.
         command: &'static str,
@@ -94,6 +94,19 @@ pub enum Error {
         "stopped, and cancelled {0}; the same command goes on from where they were (a training run from its last checkpoint)"
     )]
     Cancelled(String),
+}
+
+/// What to do about Slurm's most usual words.
+fn advice(said: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 6] = [
+        ("temporarily unavailable", "; Slurm holds as many jobs as it may (MaxJobCount), or you do: try again later"),
+        ("Unable to contact", "; its controller is down or starts anew"),
+        ("invalid partition", "; `sinfo` lists those there are: --slurm partition=NAME"),
+        ("Requested node configuration", "; no node has that much: ask for less with --slurm"),
+        ("time limit", "; `sinfo -o '%P %l'` lists those of the partitions: --slurm time=HOURS:MINUTES:SECONDS"),
+        ("Invalid account", "; `sacctmgr show assoc user=$USER` lists yours: --slurm account=NAME"),
+    ];
+    KNOWN.into_iter().find(|(words, _)| said.contains(words)).map_or("", |(_, advice)| advice)
 }
 
 impl Coded for Error {

@@ -2,7 +2,7 @@
 //!
 //! One squeue a look, however many tasks: twice a second at first, later every twentieth of the time that has passed, and every
 //! 20 s at the least. How a task ended is told by the file that its script leaves, by squeue while it still knows the job, and at
-//! last by the receipt of its output.
+//! last by the receipt of its output. A job that Slurm starts again, because its node failed or another took its place, has not ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use contract::receipt::{self, Decision};
-use contract::{Exit, cli, hash, interrupt};
+use contract::{cli, hash, interrupt};
 
 use super::client::{self, Place, Seen};
 use super::error::Error;
 use super::record::{self, Record, Submitted};
-use super::{Slurm, script};
+use super::verdict::{Evidence, INTERRUPTED};
+use super::{Slurm, script, verdict, waiting};
 use crate::display::Line;
 use crate::error::Failure;
 use crate::stage::{self, CALL};
@@ -31,9 +32,8 @@ const TICK: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_secs(10);
 /// How long Slurm may not answer, as when its controller starts anew.
 const SILENCE: Duration = Duration::from_secs(600);
-/// Reasons to wait that pass by themselves.
-const USUAL: [&str; 8] =
-    ["None", "Priority", "Resources", "Dependency", "JobArrayTaskLimit", "BeginTime", "Cleaning", "(null)"];
+/// Why a task runs again of which Slurm stopped the job.
+const REQUEUED: &str = "Slurm requeued its job";
 /// Bytes at the end of a log in which its last line is looked for.
 const LAST: u64 = 4096;
 
@@ -47,6 +47,15 @@ enum End {
     Cancelled,
 }
 
+/// What Slurm is to cancel, the more the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cancel {
+    Nothing,
+    /// What has not started.
+    Waiting,
+    All,
+}
+
 struct Tracked<'a> {
     at: usize,
     submitted: &'a Submitted,
@@ -55,6 +64,8 @@ struct Tracked<'a> {
     /// Since when neither squeue nor a file knows of it.
     missing: Option<Instant>,
     said: String,
+    /// True if Slurm stopped it and starts it again.
+    requeued: bool,
 }
 
 /// Jobs on their way.
@@ -65,10 +76,15 @@ pub struct Follow<'a> {
     tracked: Vec<Tracked<'a>>,
     /// False for jobs that ended while nobody watched: nothing is shown.
     watched: bool,
-    cancelled: bool,
-    thinned: bool,
+    /// What is to be cancelled, and what Slurm was told to.
+    wanted: Cancel,
+    asked: Cancel,
+    /// Reasons to wait that were said.
     reasons: BTreeSet<String>,
     since: Instant,
+    /// When Slurm answered last, and whether it was said that it does not.
+    answered: Instant,
+    silent: bool,
 }
 
 impl<'a> Follow<'a> {
@@ -79,7 +95,7 @@ impl<'a> Follow<'a> {
             let at = tasks.iter().position(|task| task.id == submitted.task)?;
             // What an earlier attempt said last is not news.
             let said = last_line(&slurm.layout.log(&submitted.task));
-            Some(Tracked { at, submitted, line: None, end: None, missing: None, said })
+            Some(Tracked { at, submitted, line: None, end: None, missing: None, said, requeued: false })
         };
         let tracked: Vec<Tracked<'a>> = record.tasks.iter().filter_map(track).collect();
         if watched {
@@ -87,8 +103,9 @@ impl<'a> Follow<'a> {
             others.for_each(|at| slurm.display.skip(at));
         }
         let folder = record::folder(slurm.layout).join(&record.name);
-        let (cancelled, thinned, reasons, since) = (false, false, BTreeSet::new(), Instant::now());
-        Self { slurm, record, folder, tracked, watched, cancelled, thinned, reasons, since }
+        let (wanted, asked, now) = (Cancel::Nothing, Cancel::Nothing, Instant::now());
+        let (reasons, since, answered, silent) = (BTreeSet::new(), now, now, false);
+        Self { slurm, record, folder, tracked, watched, wanted, asked, reasons, since, answered, silent }
     }
 
     /// Looks until all have ended, and forgets them. The number of tasks that ran.
@@ -96,47 +113,64 @@ impl<'a> Follow<'a> {
     /// # Errors
     /// That of the earliest task that failed; a stop was asked for; Slurm does not answer for long.
     pub fn to_the_end(mut self) -> Result<usize, crate::Error> {
-        let mut answered = Instant::now();
         loop {
-            match client::states(&self.record.name) {
-                Ok(seen) => {
-                    answered = Instant::now();
-                    self.look(&seen)?;
-                    // Also those of a submission that broke off before they were written down.
-                    if self.tracked.iter().all(|one| one.end.is_some()) && seen.values().all(Seen::is_over) {
-                        record::remove(self.slurm.layout)?;
-                        return self.result();
-                    }
+            match self.look() {
+                Ok(true) => {
+                    record::remove(self.slurm.layout)?;
+                    return self.result();
                 }
-                Err(error) if answered.elapsed() > SILENCE || matches!(error, Error::NoProgram(_)) => {
-                    return Err(error.into());
+                Ok(false) => self.hears(),
+                Err(crate::Error::Slurm(error @ Error::Command { .. })) if self.answered.elapsed() < SILENCE => {
+                    self.hears_nothing(&error);
                 }
-                Err(error) => self.slurm.display.remark(format!("Slurm does not answer ({error})")),
+                Err(error) => return Err(error),
             }
-            self.wait()?;
+            self.wait();
         }
     }
 
-    /// Sleeps until the next look, or until a stop is asked for: then everything is cancelled.
-    fn wait(&mut self) -> Result<(), crate::Error> {
+    fn hears(&mut self) {
+        self.answered = Instant::now();
+        if std::mem::take(&mut self.silent) {
+            self.slurm.display.say("Slurm answers again");
+        }
+    }
+
+    /// Its controller may be starting anew; the jobs go on without it.
+    fn hears_nothing(&mut self, error: &Error) {
+        self.slurm.display.remark("Slurm does not answer".to_owned());
+        if !std::mem::replace(&mut self.silent, true) {
+            let minutes = SILENCE.as_secs() / 60;
+            self.slurm.display.say(&format!(
+                "warning: {error}; jobs that run go on meanwhile, and Slurm is asked again for {minutes} minutes"
+            ));
+        }
+    }
+
+    /// Sleeps until the next look, or until a stop is asked for: then everything is to be cancelled.
+    fn wait(&mut self) {
         let now = Instant::now();
         let until = now + (self.since.elapsed() / PART).clamp(LOOKS.0, LOOKS.1);
         while Instant::now() < until {
-            if interrupt::requested() && !self.cancelled {
-                self.cancelled = true;
+            if interrupt::requested() && self.wanted < Cancel::All {
+                self.wanted = Cancel::All;
                 // What is cancelled ends soon: look often again.
                 self.since = Instant::now();
-                self.slurm.display.say(&format!("{}: cancels {}", self.slurm.study, self.record.summary()));
-                client::cancel(&self.record.name, false)?;
-                return Ok(());
+                let (study, jobs) = (self.slurm.study, self.record.summary());
+                let silent =
+                    if self.silent { " as soon as Slurm answers; another Ctrl-C leaves them as they are" } else { "" };
+                self.slurm.display.say(&format!("{study}: cancels {jobs}{silent}"));
+                return;
             }
             std::thread::sleep(TICK);
         }
-        Ok(())
     }
 
-    fn look(&mut self, seen: &BTreeMap<Place, Seen>) -> Result<(), crate::Error> {
-        self.remark(seen);
+    /// Asks Slurm how the jobs are, and to cancel what is to be cancelled. True if all have ended.
+    fn look(&mut self) -> Result<bool, crate::Error> {
+        self.cancel()?;
+        let seen = client::states(&self.record.name)?;
+        self.remark(&seen);
         for index in 0..self.tracked.len() {
             if self.tracked[index].end.is_some() {
                 continue;
@@ -148,17 +182,34 @@ impl<'a> Follow<'a> {
             }
         }
         let failed = self.tracked.iter().any(|one| matches!(one.end, Some(End::Failed(_))));
-        if failed && !self.thinned && !self.cancelled && self.watched {
+        if failed && self.watched {
             // As on one machine: after a failure nothing new starts; what runs is waited for.
-            self.thinned = true;
-            client::cancel(&self.record.name, true)?;
+            self.wanted = self.wanted.max(Cancel::Waiting);
+            self.cancel()?;
+        }
+        // Also those of a submission that broke off before they were written down.
+        Ok(self.tracked.iter().all(|one| one.end.is_some()) && seen.values().all(Seen::is_over))
+    }
+
+    fn cancel(&mut self) -> Result<(), Error> {
+        if self.wanted > self.asked {
+            client::cancel(&self.record.name, self.wanted == Cancel::Waiting)?;
+            self.asked = self.wanted;
         }
         Ok(())
     }
 
     /// A task that waits or runs.
     fn goes_on(&mut self, index: usize, state: Option<&Seen>) {
-        let Some(state) = state.filter(|state| !state.is_waiting() && self.watched && !state.is_over()) else { return };
+        let Some(state) = state.filter(|_| self.watched) else { return };
+        if state.is_waiting() {
+            let one = &mut self.tracked[index];
+            if let Some(line) = one.line.take() {
+                line.wait(REQUEUED);
+                one.requeued = true;
+            }
+            return;
+        }
         self.open(index, Some(state));
         let one = &mut self.tracked[index];
         let said = last_line(&self.slurm.layout.log(&one.submitted.task));
@@ -177,7 +228,9 @@ impl<'a> Follow<'a> {
         if one.line.is_none() {
             let ran = state.map_or(Duration::ZERO, |state| state.ran);
             let since = Instant::now().checked_sub(ran).unwrap_or_else(Instant::now);
-            one.line = Some(display.start(one.at, &one.submitted.reasons, since));
+            let requeued = [REQUEUED.to_owned()];
+            let reasons = if one.requeued { &requeued[..] } else { &one.submitted.reasons };
+            one.line = Some(display.start(one.at, reasons, since));
         }
     }
 
@@ -210,11 +263,11 @@ impl<'a> Follow<'a> {
         let word = state.map_or("", |state| state.state.as_str());
         let end = match (word, code) {
             (_, Some(0)) | ("COMPLETED", _) => End::Well(!self.had_nothing_to_do(index)),
-            ("CANCELLED", _) | (_, Some(INTERRUPTED)) if self.cancelled => End::Cancelled,
+            ("CANCELLED", _) | (_, Some(INTERRUPTED)) if self.wanted == Cancel::All => End::Cancelled,
             ("CANCELLED", _) => self.cancelled_by_others(index),
             (_, Some(code)) if code != INTERRUPTED && code <= 128 => self.failed(index, code),
             ("", None) => return self.judge_by_receipt(index),
-            (word, code) => End::Failed(self.killed(index, word, code)),
+            (_, code) => End::Failed(self.stopped(index, state, code)),
         };
         Ok(Some(end))
     }
@@ -228,11 +281,11 @@ impl<'a> Follow<'a> {
     /// Not by this run: because a task before it failed, or by hand.
     fn cancelled_by_others(&self, index: usize) -> End {
         let failed = self.tracked.iter().any(|one| !matches!(one.end, None | Some(End::Well(_))));
-        if failed || self.thinned || !self.record.complete {
+        if failed || self.wanted > Cancel::Nothing || !self.record.complete {
             return End::Cancelled;
         }
         let advice = "somebody cancelled it; the same command goes on from where it was";
-        End::Failed(self.job_error(index, "cancelled", advice.to_owned()))
+        End::Failed(self.job_error(index, "cancelled".to_owned(), advice.to_owned()))
     }
 
     fn failed(&self, index: usize, code: i32) -> End {
@@ -243,32 +296,19 @@ impl<'a> Follow<'a> {
         End::Failed(crate::Error::Stage(Failure { stage, task, code: Some(code), signal: None, log: Some(log), tail }))
     }
 
-    fn killed(&self, index: usize, state: &str, code: Option<i32>) -> crate::Error {
-        let stage = self.slurm.graph.tasks()[self.tracked[index].at].stage.name();
-        let goes_on = "the same command goes on from where it was";
-        let (how, advice) = match (state, code) {
-            ("TIMEOUT", _) | (_, Some(INTERRUPTED)) => (
-                "stopped at its time limit, or to make room for another job".to_owned(),
-                format!("give it more time with --slurm {stage}:time=HOURS:MINUTES:SECONDS; {goes_on}"),
-            ),
-            ("OUT_OF_MEMORY", _) | (_, Some(KILLED)) => (
-                "killed, often because memory ran out".to_owned(),
-                format!("give it more memory with --slurm {stage}:memory=16G; {goes_on}"),
-            ),
-            (_, Some(code)) if code > 128 => (format!("ended by signal {}", code - 128), goes_on.to_owned()),
-            ("FAILED", _) => (
-                "its script could not run".to_owned(),
-                format!("read what Slurm says in {}, and see that all nodes have this folder", self.folder.display()),
-            ),
-            (state, _) => (format!("ended by Slurm as {state}"), goes_on.to_owned()),
-        };
-        self.job_error(index, &how, advice)
+    /// Not by its program's own will, and not by ours.
+    fn stopped(&self, index: usize, seen: Option<&Seen>, code: Option<i32>) -> crate::Error {
+        let one = &self.tracked[index];
+        let stage = self.slurm.graph.tasks()[one.at].stage;
+        let words = verdict::words(&verdict::output(&self.folder, stage, one.submitted));
+        let (how, advice) = Evidence { seen, code, words }.verdict(stage, &self.folder);
+        self.job_error(index, how, advice)
     }
 
-    fn job_error(&self, index: usize, how: &str, advice: String) -> crate::Error {
+    fn job_error(&self, index: usize, how: String, advice: String) -> crate::Error {
         let submitted = self.tracked[index].submitted;
         let log = self.slurm.layout.log(&submitted.task);
-        let (task, job, how) = (submitted.task.clone(), submitted.shown(), how.to_owned());
+        let (task, job) = (submitted.task.clone(), submitted.shown());
         Error::Job { task, job, how, log, advice }.into()
     }
 
@@ -278,7 +318,7 @@ impl<'a> Follow<'a> {
         if self.watched && since.elapsed() < GRACE {
             return Ok(None);
         }
-        if self.cancelled || self.thinned || !self.record.complete {
+        if self.wanted > Cancel::Nothing || !self.record.complete {
             return Ok(Some(End::Cancelled));
         }
         let task = &self.slurm.graph.tasks()[self.tracked[index].at];
@@ -287,36 +327,16 @@ impl<'a> Follow<'a> {
         Ok(Some(match decision {
             Ok(Decision::UpToDate) => End::Well(true),
             _ if self.tracked.iter().any(|one| !matches!(one.end, None | Some(End::Well(_)))) => End::Cancelled,
-            _ => {
-                let advice =
-                    "ask your cluster's administrator why, if the same command does not go on from where it was";
-                End::Failed(self.job_error(index, "gone from Slurm without a word", advice.to_owned()))
-            }
+            _ => End::Failed(self.stopped(index, None, None)),
         }))
     }
 
     /// How many wait, and why; said once of a reason that may never pass.
     fn remark(&mut self, seen: &BTreeMap<Place, Seen>) {
-        let waiting = || seen.values().filter(|state| state.is_waiting());
-        let short =
-            |reason: &str| reason.trim_matches(['(', ')']).split([',', ' ']).next().unwrap_or_default().to_owned();
-        let why: BTreeSet<String> = waiting()
-            .map(|state| short(&state.reason))
-            .filter(|reason| reason != "Dependency" && reason != "None")
-            .collect();
-        let count = waiting().count();
-        let why: Vec<String> = why.into_iter().collect();
-        self.slurm.display.remark(match (count, why.is_empty()) {
-            (0, _) => String::new(),
-            (_, true) => format!("{count} queued"),
-            (_, false) => format!("{count} queued ({})", why.join(", ")),
-        });
-        for reason in why.into_iter().filter(|reason| !USUAL.contains(&reason.as_str())) {
-            if self.watched && self.reasons.insert(reason.clone()) {
-                self.slurm.display.say(&format!(
-                    "warning: jobs wait because of {reason}; if that does not pass, stop this and give other --slurm options"
-                ));
-            }
+        self.slurm.display.remark(waiting::remark(seen));
+        if self.watched {
+            let warnings = waiting::warnings(&self.record.name, seen, &mut self.reasons);
+            warnings.iter().for_each(|warning| self.slurm.display.say(warning));
         }
     }
 
@@ -331,18 +351,13 @@ impl<'a> Follow<'a> {
                 Some(End::Cancelled) | None => left += 1,
             }
         }
-        if self.cancelled {
+        if self.wanted == Cancel::All {
             return Err(Error::Cancelled(self.record.summary()).into());
         }
         // Only jobs that nobody watched are left without a failure.
         if left > 0 && self.watched { Err(crate::Error::Interrupted) } else { Ok(ran) }
     }
 }
-
-/// Exit code of a program that stopped when it was asked to.
-const INTERRUPTED: i32 = Exit::Interrupted as i32;
-/// Exit code that a shell gives to a program that was killed: 128 + SIGKILL.
-const KILLED: i32 = 128 + 9;
 
 /// The last line of a log that a program writes; nothing if that is the line of its call.
 fn last_line(log: &Path) -> String {

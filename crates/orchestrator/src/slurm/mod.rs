@@ -2,7 +2,8 @@
 //!
 //! The same plan and programs as on one machine: a job for each single task, an array for the training runs, `afterok` between them
 //! ([`submit`]). What was submitted is written down ([`record`]), so that a run that comes later follows those jobs instead of submitting
-//! them twice ([`follow`]). Slurm is asked by its own commands ([`client`]); no accounting database is needed, since each job leaves
+//! them twice ([`follow`]), and `chumoku status` finds them ([`view`]). Why jobs wait and how they ended is put into words by [`waiting`] and
+//! [`verdict`]. Slurm is asked by its own commands ([`client`]); no accounting database is needed, since each job leaves
 //! its exit code in a file.
 
 pub mod client;
@@ -12,6 +13,9 @@ pub mod options;
 pub mod record;
 pub mod script;
 pub mod submit;
+pub mod verdict;
+pub mod view;
+pub mod waiting;
 
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! `--slurm [STAGE:]KEY=VALUE,...`: what sbatch is told besides what Chumoku tells it.
 
+use std::time::Duration;
+
 use contract::plan::Stage;
 
 use super::error::Error;
@@ -8,6 +10,8 @@ use super::error::Error;
 const WORDS: [(&str, &str); 2] = [("memory", "mem"), ("cpus", CPUS)];
 /// The option that sets a task's cores; without it, a task gets as many as it has threads.
 pub const CPUS: &str = "cpus-per-task";
+/// The option that sets a job's time limit.
+const TIME: &str = "time";
 /// Options that Chumoku gives itself, or that would keep it from following.
 const OURS: [&str; 15] = [
     "array",
@@ -68,6 +72,34 @@ impl Options {
         };
         of(None).chain(of(Some(stage))).map(text).collect()
     }
+
+    /// The time limit of a job of `stage`, if one is given.
+    pub fn limit(&self, stage: Stage) -> Option<Duration> {
+        let of = |wanted: Option<Stage>| {
+            let mut found = self.0.iter().rev().filter(move |(of, key, _)| *of == wanted && key == TIME);
+            found.next().and_then(|(_, _, value)| value.as_deref())
+        };
+        limit(of(Some(stage)).or_else(|| of(None))?)
+    }
+}
+
+/// A time limit in sbatch's words: `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours`, `days-hours:minutes` or
+/// `days-hours:minutes:seconds`. None for others, such as UNLIMITED, and for zero, which means the same.
+fn limit(text: &str) -> Option<Duration> {
+    let (days, clock) = text.split_once('-').map_or((None, text), |(days, clock)| (Some(days), clock));
+    let parts = clock.split(':').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    let (hours, minutes, seconds) = match (days, parts.as_slice()) {
+        (None, [minutes]) => (0, *minutes, 0),
+        (None, [minutes, seconds]) => (0, *minutes, *seconds),
+        (Some(_), [hours]) => (*hours, 0, 0),
+        (Some(_), [hours, minutes]) => (*hours, *minutes, 0),
+        (_, [hours, minutes, seconds]) => (*hours, *minutes, *seconds),
+        _ => return None,
+    };
+    let days = days.map_or(Some(0), |days| days.parse::<u64>().ok())?;
+    let seconds = seconds.checked_add(minutes.checked_mul(60)?)?.checked_add(hours.checked_mul(3600)?)?;
+    let seconds = seconds.checked_add(days.checked_mul(86_400)?)?;
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 fn checked(key: &str, given: &str) -> Result<String, Error> {
@@ -102,6 +134,20 @@ mod tests {
         assert_eq!(options.arguments(Stage::Report), all);
         let train = [&all[..], &["--gres=gpu:1,tmp:2", "--time=04:00:00"]].concat();
         assert_eq!(options.arguments(Stage::Train), train);
+    }
+
+    #[test]
+    fn the_limit_of_a_stage_wins_in_any_form_of_sbatch() {
+        let options = parse(&["time=30", "train:time=1-02:03", "train:time=2:30", "report:time=UNLIMITED"]).unwrap();
+        let seconds = |stage| options.limit(stage).map(|limit| limit.as_secs());
+        assert_eq!([Stage::Dataset, Stage::Train, Stage::Report].map(seconds), [Some(1800), Some(150), None]);
+        // The forms that the manual of sbatch lists under --time.
+        let forms =
+            [("5", 300), ("5:10", 310), ("1:00:00", 3600), ("1-1", 90_000), ("1-1:1", 90_060), ("1-1:1:1", 90_061)];
+        for (text, seconds) in forms {
+            assert_eq!(limit(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        assert!(["", "0", "x", "1:2:3:4", "1-", "99999999999999999999"].iter().all(|text| limit(text).is_none()));
     }
 
     #[test]

@@ -50,8 +50,13 @@ impl Submitted {
 
     /// As Slurm writes it: `12`, or `12_3`.
     pub fn shown(&self) -> String {
-        self.element.map_or_else(|| self.job.clone(), |element| format!("{}_{element}", self.job))
+        shown(&self.place())
     }
+}
+
+/// A job or an element of an array as Slurm writes it: `12`, or `12_3`.
+pub fn shown((job, element): &Place) -> String {
+    element.map_or_else(|| job.clone(), |element| format!("{job}_{element}"))
 }
 
 /// The folder of all that concerns Slurm.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use contract::plan::{Stage, Task};
 use contract::{atomic, hash, interrupt};
@@ -9,9 +10,18 @@ use contract::{atomic, hash, interrupt};
 use super::error::Error;
 use super::options::CPUS;
 use super::record::{self, Record, Submitted};
-use super::script::{self, NOTICE_SECONDS};
+use super::script;
+use super::verdict::EARLY;
 use super::{Slurm, client};
+use crate::estimate::span;
 use crate::graph::Forecast;
+
+/// Time that a job has to stop in order before its limit: one may be writing a checkpoint.
+pub const NOTICE: Duration = Duration::from_secs(90);
+/// The part of a short time limit that is notice, if that is less than [`NOTICE`].
+const PART: u32 = 6;
+/// Elements of an array, if Slurm allows more: it takes scripts of up to 4 MB, and an element has a kilobyte or two.
+const LONGEST: usize = 1000;
 
 /// Tasks that are one job: elements of an array, or a single one.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +40,7 @@ struct Job {
 /// # Errors
 /// Slurm refuses one, or the run is interrupted: those before it are cancelled. A file cannot be written.
 pub fn all(slurm: &Slurm<'_>, forecasts: &[Forecast]) -> Result<Record, crate::Error> {
-    let name = name(slurm.study);
+    let name = name(slurm.study, &slurm.layout.data);
     // Does Slurm answer at all? Nothing is written before.
     client::states(&name)?;
     let top = record::folder(slurm.layout);
@@ -59,7 +69,9 @@ pub fn all(slurm: &Slurm<'_>, forecasts: &[Forecast]) -> Result<Record, crate::E
 fn each(slurm: &Slurm<'_>, forecasts: &[Forecast], folder: &Path, record: &mut Record) -> Result<(), crate::Error> {
     let run = |at: &usize| forecasts[*at] != Forecast::UpToDate;
     let tasks: Vec<usize> = (0..forecasts.len()).filter(run).collect();
-    let jobs = jobs(slurm.graph.tasks(), |at| slurm.graph.needs(at), &tasks, client::array_limit());
+    let limit = client::array_limit().min(LONGEST);
+    let jobs = jobs(slurm.graph.tasks(), |at| slurm.graph.needs(at), &tasks, limit);
+    warn_of_short_limits(slurm, &jobs);
     let mut ids: Vec<String> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
         if interrupt::requested() {
@@ -68,7 +80,9 @@ fn each(slurm: &Slurm<'_>, forecasts: &[Forecast], folder: &Path, record: &mut R
         let path = folder.join(format!("{at}-{}.sh", job.stage.name()));
         atomic::write(&path, script::text(slurm, folder, &job.tasks).as_bytes())
             .map_err(|source| crate::Error::Io { path: path.clone(), source })?;
-        let id = client::submit(&arguments(slurm, &record.name, job, &ids, path)?)?;
+        slurm.display.remark(format!("submits job {} of {}", at + 1, jobs.len()));
+        let at_a_time = slurm.jobs.filter(|_| job.is_array()).map(|most| share(most.into(), job, &jobs));
+        let id = client::submit(&arguments(slurm, &record.name, job, at_a_time, &ids, path)?)?;
         for (element, task) in job.tasks.iter().enumerate() {
             let reasons = match &forecasts[*task] {
                 Forecast::Run(reasons) => reasons.clone(),
@@ -82,14 +96,43 @@ fn each(slurm: &Slurm<'_>, forecasts: &[Forecast], folder: &Path, record: &mut R
         record.write(slurm.layout)?;
         ids.push(id);
     }
+    slurm.display.remark(String::new());
     Ok(())
 }
 
-/// A name that no other jobs have: a run looks its jobs up by it, and cancels them by it.
-fn name(study: &str) -> String {
+/// A name that no other jobs have, those of another study with the same name in another folder included: a run looks its jobs up by it,
+/// and cancels them by it.
+fn name(study: &str, data: &Path) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let unique = hash::bytes(format!("{} {}", now.as_nanos(), std::process::id()).as_bytes());
-    format!("chumoku-{study}-{}", &unique[..8])
+    let folder = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    let unique = format!("{} {} {}", now.as_nanos(), std::process::id(), folder.display());
+    format!("chumoku-{study}-{}", &hash::bytes(unique.as_bytes())[..8])
+}
+
+/// How long before its limit a job is told to stop: less than [`NOTICE`] if little time would be left to work.
+pub fn notice(limit: Option<Duration>) -> Duration {
+    limit.map_or(NOTICE, |limit| (limit / PART).min(NOTICE))
+}
+
+/// Says how little some jobs may work.
+fn warn_of_short_limits(slurm: &Slurm<'_>, jobs: &[Job]) {
+    let stages: BTreeSet<Stage> = jobs.iter().map(|job| job.stage).collect();
+    for stage in stages {
+        let Some(limit) = slurm.options.limit(stage).filter(|limit| notice(Some(*limit)) < NOTICE) else { continue };
+        let least = limit.saturating_sub(notice(Some(limit)) + EARLY);
+        slurm.display.say(&format!(
+            "warning: jobs of {} have {}, and Slurm may tell them to stop after {}; give them more with --slurm {0}:time=HOURS:MINUTES:SECONDS",
+            stage.name(),
+            span(limit),
+            span(least)
+        ));
+    }
+}
+
+/// How many elements of `job` may run at a time so that all arrays together have `most`, and each at least one.
+fn share(most: usize, job: &Job, jobs: &[Job]) -> usize {
+    let all: usize = jobs.iter().filter(|job| job.is_array()).map(|job| job.tasks.len()).sum();
+    (most * job.tasks.len() / all.max(1)).max(1)
 }
 
 impl Job {
@@ -134,11 +177,13 @@ fn arguments(
     slurm: &Slurm<'_>,
     name: &str,
     job: &Job,
+    at_a_time: Option<usize>,
     ids: &[String],
     script: PathBuf,
 ) -> Result<Vec<String>, crate::Error> {
     let here = std::env::current_dir().map_err(|source| crate::Error::Io { path: PathBuf::from("."), source })?;
-    let folder = script.parent().unwrap_or(Path::new(".")).display();
+    // In this one path a `%` begins a word of sbatch's.
+    let folder = script.parent().unwrap_or(Path::new(".")).display().to_string().replace('%', "%%");
     let (stage, number) = (job.stage.name(), if job.is_array() { "%A_%a" } else { "%j" });
     let mut words = vec![
         format!("--job-name={name}"),
@@ -146,10 +191,12 @@ fn arguments(
         format!("--output={folder}/{stage}-{number}.out"),
         "--open-mode=append".to_owned(),
         "--kill-on-invalid-dep=yes".to_owned(),
-        format!("--signal=B:USR1@{NOTICE_SECONDS}"),
+        // A stage that starts again goes on, whatever its cluster does by default when a node fails.
+        "--requeue".to_owned(),
+        format!("--signal=B:USR1@{}", notice(slurm.options.limit(job.stage)).as_secs()),
     ];
     if job.is_array() {
-        let at_a_time = slurm.jobs.map_or_else(String::new, |jobs| format!("%{jobs}"));
+        let at_a_time = at_a_time.map_or_else(String::new, |jobs| format!("%{jobs}"));
         words.push(format!("--array=0-{}{at_a_time}", job.tasks.len() - 1));
     }
     if !job.needs.is_empty() {
@@ -169,6 +216,28 @@ mod tests {
     fn task(stage: Stage, threads: u64) -> Task {
         let config = serde_json::json!({ stage.name(): { "threads": threads } });
         Task { stage, id: String::new(), inputs: vec![], config, output: PathBuf::new(), arguments: vec![] }
+    }
+
+    #[test]
+    fn a_short_limit_is_not_all_notice() {
+        let of = |limit: Option<u64>| notice(limit.map(Duration::from_secs)).as_secs();
+        assert_eq!([None, Some(86_400), Some(600), Some(120), Some(60)].map(of), [90, 90, 90, 20, 10]);
+    }
+
+    #[test]
+    fn arrays_share_what_may_run_at_a_time() {
+        let job = |stage, tasks: usize| Job { stage, tasks: (0..tasks).collect(), needs: BTreeSet::new(), cores: None };
+        let jobs = [job(Stage::Dataset, 1), job(Stage::Train, 1000), job(Stage::Train, 500)];
+        assert_eq!((share(30, &jobs[1], &jobs), share(30, &jobs[2], &jobs)), (20, 10));
+        assert_eq!((share(1, &jobs[1], &jobs), share(1, &jobs[2], &jobs)), (1, 1));
+        assert_eq!(share(4, &jobs[1], &jobs[..2]), 4);
+    }
+
+    #[test]
+    fn the_same_study_in_two_folders_has_two_names() {
+        let names = ["a/data/s", "b/data/s", "a/data/s"].map(|data| name("s", Path::new(data)));
+        assert!(names.iter().all(|name| name.starts_with("chumoku-s-")), "{names:?}");
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), 3, "{names:?}");
     }
 
     #[test]

@@ -24,6 +24,7 @@ if [ "$FAKE" = "fail $stage" ]; then echo "error: no luck" >&2; exit 5; fi
 if [ "$FAKE" = "kill $stage" ]; then kill -9 $$; fi
 if [ "$FAKE" = "fill $stage" ]; then mkdir -p data/s/$stage && head -c 4000000 /dev/zero > data/s/$stage/all || exit 1; fi
 if [ "$FAKE" = "slow $stage" ]; then for part in 25 50 75; do echo "$stage: 1/4 images ($part %) 1.0/s eta 1 s" >&2; sleep 0.4; done; fi
+if [ "$FAKE" = "eat $stage" ]; then head -c 300000000 /dev/zero | tail | sleep 60; fi
 if [ "$FAKE" = "wait $stage" ]; then while [ ! -e go ]; do sleep 0.05; done; fi
 if [ "$FAKE" = "hang $stage" ]; then
   trap 'echo "told once" >> calls; exit 130' TERM
