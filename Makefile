@@ -9,7 +9,7 @@ OVERRIDES := $(foreach pair,$(SET),--set $(pair))
 LOCKED := --locked
 
 .DEFAULT_GOAL := help
-.PHONY: all setup build phantom preprocess dataset train report smoke test browser interop bench bench-report compare reproduce reproduce-smoke crash deny sbom release image clean help
+.PHONY: all setup build phantom preprocess dataset train report smoke test browser interop bench bench-report compare reproduce reproduce-smoke reproduce-reference reproduce-elsewhere crash deny sbom release image clean help
 
 all: build ## from CT files to reports/phantom, then both tables
 	@$(BIN)/chumoku run pipelines/phantom.yaml $(OVERRIDES)
@@ -76,12 +76,16 @@ $(BROWSER): tools/browser/package-lock.json
 	@command -v npm >/dev/null && npm ci --prefix tools/browser --ignore-scripts --no-audit --no-fund --silent && touch $@ || \
 		echo "no npm, or it failed: the report is not tested in a browser"
 
-reproduce: build ## the smoke study twice and the reference study once, in fresh folders: the same bytes, and the numbers of reports/
-	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml
-	@tools/reference.sh $(BIN) pipelines/phantom.yaml reports/reference/phantom
+reproduce: reproduce-smoke reproduce-reference ## the smoke study twice and the reference study once, in fresh folders: the same bytes, and the numbers of reports/
 
 reproduce-smoke: build ## of these, the smoke study alone, a minute and a half
 	@tools/reproduce.sh $(BIN)/chumoku pipelines/smoke.yaml
+
+reproduce-reference: build ## of these, the reference study alone
+	@tools/reference.sh $(BIN) pipelines/phantom.yaml reports/reference/phantom
+
+reproduce-elsewhere: build ## a tiny study here and on emulated processors of two makers, the same bytes (needs qemu-x86_64; some minutes)
+	@tools/other_processor.sh $(BIN) pipelines/smoke.yaml
 
 crash: build ## a tiny study killed 200 times at random moments: the same bytes in the end
 	@CHUMOKU_CRASHES=200 $(CARGO) test $(LOCKED) --release --workspace --test crash -- --nocapture
