@@ -95,6 +95,11 @@ pub fn partial(path: &Path) -> PathBuf {
     with_suffix(path, PARTIAL)
 }
 
+/// The folder that was in the place of `path` when a replacement was cut off, if it was.
+pub(crate) fn replaced(path: &Path) -> Option<PathBuf> {
+    Some(with_suffix(path, REPLACED)).filter(|old| old.is_dir())
+}
+
 /// A free name beside the folder `path`, for what was in it and must not be lost.
 pub fn kept(path: &Path) -> PathBuf {
     let names = (1_u64..).map(|number| with_suffix(path, &format!(".kept-{number}")));

@@ -117,11 +117,26 @@ pub fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
 pub struct Cache {
     files: BTreeMap<PathBuf, String>,
     trees: BTreeMap<PathBuf, String>,
+    /// Folders, and where they are for now.
+    elsewhere: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Cache {
+    /// What is asked for in `folder` is looked for in `place`, where a killed process left it.
+    pub fn look_elsewhere(&mut self, folder: PathBuf, place: PathBuf) {
+        self.elsewhere.push((folder, place));
+    }
+
+    /// Where `path` is for now.
+    pub fn real(&self, path: &Path) -> PathBuf {
+        let moved = |(from, to): &(PathBuf, PathBuf)| path.strip_prefix(from).ok().map(|rest| to.join(rest));
+        // Collected from its parts, since joining nothing leaves a slash.
+        self.elsewhere.iter().find_map(moved).map_or_else(|| path.to_owned(), |place| place.components().collect())
+    }
+
     /// [`path()`] of `path`, computed the first time it is asked for.
     pub fn path(&mut self, path: &Path) -> io::Result<String> {
+        let path = &*self.real(path);
         if path.is_dir() { self.tree(path) } else { self.file(path) }
     }
 
@@ -137,8 +152,11 @@ impl Cache {
 
     /// Hashes those of `paths` that are files and not known yet, side by side, so that asking for each is quick.
     pub fn prepare(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
-        let new: Vec<PathBuf> =
-            paths.into_iter().filter(|path| !self.files.contains_key(path) && path.is_file()).collect();
+        let new: Vec<PathBuf> = paths
+            .into_iter()
+            .map(|path| self.real(&path))
+            .filter(|path| !self.files.contains_key(path) && path.is_file())
+            .collect();
         // What cannot be read says so when it is asked for.
         if let Ok(hashes) = files(&new) {
             self.files.extend(new.into_iter().zip(hashes));

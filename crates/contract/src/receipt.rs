@@ -273,9 +273,10 @@ pub fn reasons(
         ..task.clone()
     };
     let now = inputs(&known, cache)?;
-    let old = match find(&task.output) {
+    let place = cache.real(&task.output);
+    let old = match find(&place) {
         Ok(Some(old)) => old,
-        Ok(None) if std::fs::read_dir(&task.output).is_ok_and(|mut files| files.next().is_some()) => {
+        Ok(None) if std::fs::read_dir(&place).is_ok_and(|mut files| files.next().is_some()) => {
             let message = "there is none beside the files in that folder, which are kept aside".to_owned();
             return Ok(vec![Reason::NoReceipt { file: task.output.join(RECEIPT), message }]);
         }
@@ -301,7 +302,7 @@ pub fn reasons(
             new_version: VERSION.to_owned(),
         });
     }
-    reasons.extend(damage(&task.output, &old, cache)?);
+    reasons.extend(damage(&place, &old, cache)?);
     Ok(reasons)
 }
 
@@ -423,6 +424,20 @@ fn set_strangers_aside(output: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Where the output of `task` is until [`recover`] puts it in its place, if that is elsewhere.
+pub fn left_elsewhere(task: &Task) -> Option<PathBuf> {
+    let whole = complete(task).map(|folder| folder.path().to_owned());
+    whole.or_else(|| atomic::replaced(&task.output).filter(|_| !task.output.exists()))
+}
+
+/// An output that was complete, receipt and all, under its temporary name.
+fn complete(task: &Task) -> Option<Folder> {
+    let folder = Folder::left(&task.output)?;
+    let receipt = self::read(folder.path())
+        .filter(|receipt| receipt.task == task.id && flatten(&receipt.config) == flatten(&task.config))?;
+    outputs(folder.path()).is_ok_and(|found| found == receipt.outputs).then_some(folder)
+}
+
 /// Ends what a process that was killed had begun: an output that was complete under its temporary name, receipt and all, gets its final
 /// one; a folder that was about to be replaced is put back or removed.
 ///
@@ -430,14 +445,9 @@ fn set_strangers_aside(output: &Path) -> io::Result<()> {
 /// A folder cannot be renamed or removed.
 pub fn recover(task: &Task) -> Result<(), TaskError> {
     let failed = |source| TaskError::Output { path: task.output.clone(), source };
-    if let Some(folder) = Folder::left(&task.output) {
-        let receipt = self::read(folder.path())
-            .filter(|receipt| receipt.task == task.id && flatten(&receipt.config) == flatten(&task.config));
-        let whole = |receipt: &Receipt| outputs(folder.path()).is_ok_and(|found| found == receipt.outputs);
-        if receipt.as_ref().is_some_and(whole) {
-            set_strangers_aside(&task.output).map_err(failed)?;
-            return folder.commit().map_err(failed);
-        }
+    if let Some(folder) = complete(task) {
+        set_strangers_aside(&task.output).map_err(failed)?;
+        return folder.commit().map_err(failed);
     }
     atomic::recover(&task.output).map_err(failed)
 }

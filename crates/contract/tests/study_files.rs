@@ -130,7 +130,7 @@ fn what_keys_ask_of_each_other_has_a_place_too() {
         "{text}"
     );
     let text = load(&[("a.yaml", "study: s\npaths: {data: x, reports: x/../x}\n")], &[]).unwrap_err();
-    assert!(text.contains("a.yaml:2:26: paths.reports: expected another folder than paths.data, x"), "{text}");
+    assert!(text.contains("a.yaml:2:27: paths.reports: expected another folder than paths.data, x"), "{text}");
     let text = load(&[("a.yaml", "study: s\npaths: {data: x, reports: x/s/3_runs}\n")], &[]).unwrap_err();
     assert!(text.contains("paths.reports: expected another folder than paths.data"), "{text}");
     let text = load(

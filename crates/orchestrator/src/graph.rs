@@ -124,6 +124,10 @@ impl Judged {
 pub fn judge(graph: &Graph, programs: &Programs, cache: &mut hash::Cache) -> Result<Vec<Judged>, TaskError> {
     let mut all: Vec<Judged> = Vec::new();
     for (at, task) in graph.tasks().iter().enumerate() {
+        // What a killed run left is put in its place by the next, which a forecast has to foresee.
+        if let Some(place) = receipt::left_elsewhere(task) {
+            cache.look_elsewhere(task.output.clone(), place);
+        }
         let runs = |other: &&usize| !all[**other].reasons.is_empty() || !all[**other].after.is_empty();
         let after: Vec<&Task> = graph.needs(at).iter().filter(runs).map(|other| &graph.tasks()[*other]).collect();
         let open = |path: &Path| after.iter().any(|other| path.starts_with(&other.output));

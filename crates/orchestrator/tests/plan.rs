@@ -372,11 +372,13 @@ fn what_a_killed_process_had_complete_is_taken_and_half_of_it_is_not() {
     let partial = contract::atomic::partial(&task.output);
     // Killed between receipt and rename.
     std::fs::rename(&task.output, &partial).unwrap();
+    assert!(forecasts(&graph, &programs).unwrap().iter().all(|one| *one == Forecast::UpToDate), "foreseen");
     graph.recover().unwrap();
     assert!(!partial.exists() && forecasts(&graph, &programs).unwrap().iter().all(|one| *one == Forecast::UpToDate));
     // Killed between the two renames of a replacement.
     let replaced = PathBuf::from(format!("{}.replaced", task.output.display()));
     std::fs::rename(&task.output, &replaced).unwrap();
+    assert!(forecasts(&graph, &programs).unwrap().iter().all(|one| *one == Forecast::UpToDate), "foreseen");
     graph.recover().unwrap();
     assert!(!replaced.exists() && forecasts(&graph, &programs).unwrap()[0] == Forecast::UpToDate);
     // A receipt over a damaged file vouches for nothing.
