@@ -1,6 +1,7 @@
 //! What every program's command line shares: arguments of a stage, the error chain, the exit code, the stage's frame.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -69,7 +70,7 @@ pub fn finish<E: Coded>(result: Result<(), E>) -> ExitCode {
     match result {
         Ok(()) => Exit::Ok.into(),
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
+            say(format_args!("error: {}", chain(&error)));
             error.exit().into()
         }
     }
@@ -168,4 +169,14 @@ pub fn summary(reasons: &[String]) -> String {
         text.push_str(&format!("; and {} more", reasons.len() - SHOWN));
     }
     text
+}
+
+/// Prints a line to stderr. Nobody there to read it (a closed terminal, a full disk) is no reason to stop.
+pub fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints a line to stdout; as [`say`], whoever reads it.
+pub fn tell(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
