@@ -1,6 +1,6 @@
 //! Content hashes (BLAKE3): a file, a folder, a value. Never times or sizes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -119,12 +119,20 @@ pub struct Cache {
     trees: BTreeMap<PathBuf, String>,
     /// Folders, and where they are for now.
     elsewhere: Vec<(PathBuf, PathBuf)>,
+    /// Folders that no tree has a part in.
+    apart: BTreeSet<PathBuf>,
 }
 
 impl Cache {
     /// What is asked for in `folder` is looked for in `place`, where a killed process left it.
     pub fn look_elsewhere(&mut self, folder: PathBuf, place: PathBuf) {
         self.elsewhere.push((folder, place));
+    }
+
+    /// Leaves `folder` out of every tree that it lies in.
+    pub fn leave_out(&mut self, folder: &Path) {
+        // What does not exist is in no tree.
+        self.apart.extend(folder.canonicalize());
     }
 
     /// Where `path` is for now.
@@ -168,7 +176,11 @@ impl Cache {
         if let Some(hash) = self.trees.get(folder) {
             return Ok(hash.clone());
         }
-        let names: Vec<PathBuf> = walk(folder)?.into_iter().filter(|name| !is_receipt(name)).collect();
+        let root = folder.canonicalize()?;
+        let is_apart =
+            |name: &Path| self.apart.iter().any(|apart| root.join(name).starts_with(apart) && *apart != root);
+        let names: Vec<PathBuf> =
+            walk(folder)?.into_iter().filter(|name| !is_receipt(name) && !is_apart(name)).collect();
         self.prepare(names.iter().map(|name| folder.join(name)));
         let hashes: Vec<String> = names.iter().map(|name| self.file(&folder.join(name))).collect::<io::Result<_>>()?;
         let hash = tree_of(names.iter().map(PathBuf::as_path).zip(hashes.iter().map(String::as_str)));

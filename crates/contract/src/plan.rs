@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, Method};
 use crate::hash;
-use crate::layout::{ATTENTION, EXCLUDED, LABELS, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, QUALITY};
+use crate::layout::{ATTENTION, EXCLUDED, LABELS, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED};
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +55,8 @@ pub struct Task {
     pub id: String,
     /// What it reads: a name and a file or folder.
     pub inputs: Vec<(String, PathBuf)>,
+    /// Folders that are no part of an input, though they lie in one: where the study writes.
+    pub apart: Vec<PathBuf>,
     /// The part of the configuration its output depends on.
     pub config: Value,
     /// The folder it writes.
@@ -68,7 +70,7 @@ fn input(name: &str, path: PathBuf) -> (String, PathBuf) {
 }
 
 fn single(stage: Stage, inputs: Vec<(String, PathBuf)>, config: Value, output: PathBuf) -> Task {
-    Task { stage, id: stage.name().to_owned(), inputs, config, output, arguments: Vec::new() }
+    Task { stage, id: stage.name().to_owned(), inputs, apart: Vec::new(), config, output, arguments: Vec::new() }
 }
 
 /// Flag of the phantom's and of preprocess's program for the second set of CT.
@@ -109,7 +111,10 @@ pub fn preprocess(config: &Config) -> Task {
     if let Some(lesions) = &config.preprocess.lesions {
         inputs.push(input("truth", lesions.clone()));
     }
-    of_set(config, single(Stage::Preprocess, inputs, slice_settings(config, &[]), layout.masks()))
+    let task = single(Stage::Preprocess, inputs, slice_settings(config, &[]), layout.masks());
+    // A manifest in the working directory has the study's own folders beside it, of which it names no file.
+    let apart = config.preprocess.manifest.iter().flat_map(|_| [layout.data.clone(), layout.reports.clone()]);
+    of_set(config, Task { apart: apart.collect(), ..task })
 }
 
 /// The settings that preprocess depends on, but for some of its keys. Where files are and the number of threads change nothing that it
@@ -180,6 +185,7 @@ pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
         stage: Stage::Train,
         id: format!("train/{method}/fold-{fold}/seed-{seed}"),
         inputs,
+        apart: Vec::new(),
         config,
         output: layout.run(method, fold, seed),
         arguments: ["--method", method, "--fold", &text(&fold), "--seed", &text(&seed)].map(str::to_owned).to_vec(),
@@ -192,7 +198,6 @@ pub fn report(config: &Config, folds: usize) -> Task {
     let mut inputs = vec![input("slices", layout.slices()), input("folds", layout.folds_table())];
     inputs.push(input("lesions", layout.lesions()));
     inputs.push(input("excluded", layout.masks().join(EXCLUDED)));
-    inputs.push(input("quality", layout.masks().join(QUALITY)));
     inputs.push(input("sheets", layout.sheets()));
     for (method, fold, seed) in runs(config, folds) {
         let folder = layout.run(&method, fold, seed);

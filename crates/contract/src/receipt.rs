@@ -130,6 +130,7 @@ fn advice(name: &str) -> &'static str {
 
 /// Hashes of all inputs of a task.
 fn inputs(task: &Task, cache: &mut hash::Cache) -> Result<BTreeMap<String, String>, TaskError> {
+    task.apart.iter().for_each(|folder| cache.leave_out(folder));
     cache.prepare(task.inputs.iter().map(|(_, path)| path.clone()));
     let hash_one = |(name, path): &(String, PathBuf)| match cache.path(path) {
         Ok(hash) => Ok((name.clone(), hash)),

@@ -15,6 +15,7 @@ fn task(folder: &Path) -> Task {
         stage: Stage::Dataset,
         id: "dataset".to_owned(),
         inputs: vec![("slices".to_owned(), folder.join("in"))],
+        apart: Vec::new(),
         config: json!({"dataset": {"folds": 3}}),
         output: folder.join("out"),
         arguments: Vec::new(),
@@ -132,6 +133,26 @@ fn what_is_there_and_cannot_be_read_is_not_called_gone() {
     std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
     let error = contract::hash::walk(folder.path()).err().unwrap().to_string();
     assert!(error.contains("link, a link or file in it: No such file"), "{error}");
+}
+
+#[test]
+fn what_the_study_writes_is_no_part_of_what_it_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("data/s")).unwrap();
+    std::fs::write(folder.path().join("slice.png"), "CT").unwrap();
+    let hash = |apart: bool| {
+        let mut cache = Cache::default();
+        if apart {
+            cache.leave_out(&folder.path().join("data/../data/s"));
+        }
+        cache.path(folder.path()).unwrap()
+    };
+    let before = hash(true);
+    std::fs::write(folder.path().join("data/s/masks"), "made").unwrap();
+    assert_eq!(hash(true), before);
+    assert_ne!(hash(false), before);
+    std::fs::write(folder.path().join("data/other.png"), "CT").unwrap();
+    assert_ne!(hash(true), before);
 }
 
 #[test]

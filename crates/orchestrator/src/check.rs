@@ -13,8 +13,9 @@ use contract::{Coded, Config, Exit};
 use crate::doctor;
 use crate::error::Error;
 use crate::graph::Graph;
+use crate::print;
 use crate::programs::Programs;
-use crate::say;
+use crate::shell;
 
 /// Arguments of `chumoku check`.
 #[derive(Debug, clap::Args)]
@@ -80,17 +81,15 @@ impl std::fmt::Display for Line {
 /// At least one check ended with an error. Of several, configuration counts before inputs, and inputs before model and device.
 pub fn run(args: &CheckArgs, programs: &Path) -> Result<(), Error> {
     let lines = lines(args, programs);
-    lines.iter().for_each(|line| say(&line.to_string()));
-    let errors: Vec<Exit> =
-        lines.iter().filter_map(|line| if let State::Error(exit) = line.state { Some(exit) } else { None }).collect();
-    let first = [Exit::Config, Exit::Input, Exit::Missing].into_iter().find(|exit| errors.contains(exit));
-    match errors.len() {
-        0 => {
-            let set: String = args.set.iter().map(|set| format!(" --set {set}")).collect();
-            say(&format!("\nnext: chumoku run {}{set}\n", args.study.display()));
-            Ok(())
-        }
-        count => Err(Error::Check { count, exit: first.unwrap_or(Exit::Unexpected) }),
+    print(&lines.iter().map(Line::to_string).collect::<String>())?;
+    let error = |line: &Line| if let State::Error(exit) = line.state { Some((exit, line.text.clone())) } else { None };
+    let errors: Vec<(Exit, String)> = lines.iter().filter_map(error).collect();
+    let place =
+        |exit: &Exit| [Exit::Config, Exit::Input, Exit::Missing].iter().position(|one| one == exit).unwrap_or(3);
+    let count = errors.len();
+    match errors.into_iter().min_by_key(|(exit, _)| place(exit)) {
+        None => print(&format!("\nnext: {}\n", shell::chumoku("run", &args.study, &args.set))),
+        Some((exit, first)) => Err(Error::Check { count, exit, first }),
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a run shows on stderr: on a terminal a line for each running task and one for the whole, plain lines elsewhere.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use contract::interrupt;
 use contract::plan::Task;
 use contract::progress::{self, Mode};
+use contract::{cli, interrupt};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::estimate::{Estimate, span};
@@ -69,7 +69,7 @@ impl Display {
         if let Some(bar) = &whole {
             keep_current(bar, Arc::downgrade(&state));
             let bars = bars.clone();
-            interrupt::speak_through(move |text| bars.suspend(|| eprintln!("{text}")));
+            interrupt::speak_through(move |text| above(&bars, text));
         }
         let ids = tasks.iter().map(|task| task.id.clone()).collect();
         Self { mode, bars, whole, ids, state, explain }
@@ -107,19 +107,21 @@ impl Display {
 
     /// Passes on what a program wrote to stdout.
     pub fn stdout(&self, bytes: &[u8]) {
-        self.bars.suspend(|| {
-            let mut stdout = std::io::stdout().lock();
-            // A closed pipe (`| head`) is not the study's problem.
-            let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
-        });
+        let mut stdout = std::io::stdout().lock();
+        if self.mode == Mode::Bar && stdout.is_terminal() {
+            // The terminal on which the lines move.
+            return above(&self.bars, String::from_utf8_lossy(bytes).trim_end_matches('\n'));
+        }
+        // A closed pipe (`| head`) is not the study's problem.
+        let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
     }
 
     /// Prints a line above what moves.
     pub fn say(&self, text: &str) {
         match self.mode {
             Mode::None => {}
-            Mode::Bar => self.bars.suspend(|| eprintln!("{text}")),
-            _ => eprintln!("{text}"),
+            Mode::Bar => above(&self.bars, text),
+            _ => cli::say(text),
         }
     }
 
@@ -140,6 +142,15 @@ impl Drop for Display {
         if let Some(whole) = &self.whole {
             whole.finish_and_clear();
         }
+    }
+}
+
+/// Prints a line above `bars`, or where they would be. Not by their own `suspend`, which panics once the terminal is gone.
+fn above(bars: &MultiProgress, text: &str) {
+    if bars.is_hidden() {
+        cli::say(text);
+    } else {
+        let _ = bars.println(text);
     }
 }
 

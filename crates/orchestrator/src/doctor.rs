@@ -46,12 +46,11 @@ impl Check {
 /// At least one found a problem.
 pub fn run(programs: &Path) -> Result<(), Error> {
     let checks = checks(programs);
-    for check in &checks {
-        println!("{}", check.line());
-    }
-    match checks.iter().filter(|check| check.found.is_err()).count() {
-        0 => Ok(()),
-        problems => Err(Error::Doctor { problems }),
+    crate::print(&checks.iter().map(|check| check.line() + "\n").collect::<String>())?;
+    let mut problems = checks.iter().filter_map(|check| check.found.as_ref().err());
+    match problems.next() {
+        None => Ok(()),
+        Some(first) => Err(Error::Doctor { problems: 1 + problems.count(), first: first.clone() }),
     }
 }
 
@@ -223,7 +222,7 @@ mod tests {
             assert!(found(&stage.program()).unwrap_err().contains("cargo build --release"));
         }
         assert!(found("libtorch").unwrap_err().contains("does not start"));
-        assert!(matches!(run(folder.path()), Err(Error::Doctor { problems }) if problems >= 6));
+        assert!(matches!(run(folder.path()), Err(Error::Doctor { problems, .. }) if problems >= 6));
     }
 
     #[test]

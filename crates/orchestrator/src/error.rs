@@ -113,12 +113,14 @@ pub enum Error {
     #[error("stopped; nothing was written")]
     Stopped,
     /// `chumoku check` found what would keep the study from finishing.
-    #[error("{count} of the checks above {}", if *count == 1 { "is an error" } else { "are errors" })]
+    #[error("{} {first}", if *count == 1 { "1 of the checks above is an error:".to_owned() } else { format!("{count} of the checks above are errors, the first:") })]
     Check {
         /// How many.
         count: usize,
         /// The exit code of the first kind.
         exit: Exit,
+        /// What the first of that kind says, which ends with what to do.
+        first: String,
     },
     /// `chumoku init` cannot make a study of what it was given.
     #[error("{0}")]
@@ -132,14 +134,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// `chumoku verify` found something that is not what the receipts say.
-    #[error(
-        "{differences} of the things above are not what the receipts of study \"{study}\" say; `chumoku run` makes again what they touch"
-    )]
+    #[error("{differences} of the things above are not what the receipts of study \"{study}\" say; {advice}")]
     Verify {
         /// The study.
         study: String,
         /// How many.
         differences: usize,
+        /// What to do, by what they are.
+        advice: String,
     },
     /// A rerun made other bytes.
     #[error(
@@ -164,18 +166,25 @@ pub enum Error {
         study: PathBuf,
     },
     /// A study of which a part was never made.
-    #[error("task {task} has no output yet; run `chumoku run {study}` first")]
+    #[error("study \"{study}\" is not finished ({reasons}); run `{command}` first")]
     Unfinished {
-        /// The task.
-        task: String,
-        /// The study's file.
-        study: PathBuf,
+        /// The study.
+        study: String,
+        /// What is missing, or not what it would be with these settings.
+        reasons: String,
+        /// What finishes it.
+        command: String,
     },
+    /// Stdout cannot be written.
+    #[error("cannot write to stdout: {0}; make room there, or send it elsewhere")]
+    Stdout(std::io::Error),
     /// `chumoku doctor` found something missing.
-    #[error("{problems} of the checks above need attention")]
+    #[error("{problems} of the checks above need attention, the first: {first}")]
     Doctor {
         /// How many.
         problems: usize,
+        /// What the first says, which ends with what to do.
+        first: String,
     },
 }
 
@@ -196,7 +205,9 @@ impl Coded for Error {
             | Self::Untrained { .. }
             | Self::Classes { .. } => Exit::Missing,
             Self::Usage(_) => Exit::Usage,
-            Self::Locked { .. } | Self::Orphan { .. } | Self::Io { .. } | Self::Table(_) => Exit::Unexpected,
+            Self::Locked { .. } | Self::Orphan { .. } | Self::Io { .. } | Self::Stdout(_) | Self::Table(_) => {
+                Exit::Unexpected
+            }
             Self::Stage(failure) => failure.exit(),
             Self::Interrupted | Self::Stopped => Exit::Interrupted,
         }

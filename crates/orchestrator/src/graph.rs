@@ -1,7 +1,7 @@
 //! The order of tasks, read off the files they exchange, and what a run would do.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use contract::cli;
 use contract::hash;
@@ -16,18 +16,31 @@ use crate::programs::Programs;
 pub struct Graph {
     tasks: Vec<Task>,
     needs: Vec<Vec<usize>>,
+    /// The tasks that write a folder, by it.
+    writers: HashMap<PathBuf, Vec<usize>>,
 }
 
 impl Graph {
     /// A task needs each earlier task in whose output folder one of its inputs lies.
     pub fn new(tasks: Vec<Task>) -> Self {
-        let makes = |task: &Task, path: &Path| path.starts_with(&task.output);
+        let mut writers: HashMap<PathBuf, Vec<usize>> = HashMap::new();
+        for (at, task) in tasks.iter().enumerate() {
+            writers.entry(task.output.clone()).or_default().push(at);
+        }
+        let mut graph = Self { tasks, needs: Vec::new(), writers };
         let needs_of = |(at, task): (usize, &Task)| {
-            let needed = |other: &usize| task.inputs.iter().any(|(_, path)| makes(&tasks[*other], path));
-            (0..at).filter(needed).collect()
+            let needed: BTreeSet<usize> = task.inputs.iter().flat_map(|(_, path)| graph.makers(at, path)).collect();
+            needed.into_iter().collect()
         };
-        let needs = tasks.iter().enumerate().map(needs_of).collect();
-        Self { tasks, needs }
+        graph.needs = graph.tasks.iter().enumerate().map(needs_of).collect();
+        graph
+    }
+
+    /// The tasks before task `at` in whose output folder `path` lies: one look for each folder above it, since a study has many tasks and
+    /// its report reads something of each.
+    pub fn makers<'a>(&'a self, at: usize, path: &'a Path) -> impl Iterator<Item = usize> + 'a {
+        let writers = path.ancestors().filter_map(|folder| self.writers.get(folder));
+        writers.flatten().copied().filter(move |maker| *maker < at)
     }
 
     /// The tasks, each after those it needs.
@@ -65,7 +78,7 @@ impl Graph {
     pub fn lost(&self) -> Vec<TaskError> {
         let mut errors = Vec::new();
         for (at, task) in self.tasks.iter().enumerate() {
-            let made = |path: &Path| self.needs[at].iter().any(|other| path.starts_with(&self.tasks[*other].output));
+            let made = |path: &Path| self.makers(at, path).next().is_some();
             for input in task.inputs.iter().filter(|(_, path)| !made(path) && !path.exists()) {
                 // With nothing but a lost input this hashes no file and ends with the error and its advice.
                 let only_lost = Task { inputs: vec![input.clone()], ..task.clone() };
@@ -122,19 +135,33 @@ impl Judged {
 /// # Errors
 /// An input cannot be read.
 pub fn judge(graph: &Graph, programs: &Programs, cache: &mut hash::Cache) -> Result<Vec<Judged>, TaskError> {
+    judge_by(graph, programs, cache, |_| true)
+}
+
+/// As [`judge`], for who passes over the reasons that do not count.
+///
+/// # Errors
+/// An input cannot be read.
+pub fn judge_by(
+    graph: &Graph,
+    programs: &Programs,
+    cache: &mut hash::Cache,
+    mut counts: impl FnMut(&Reason) -> bool,
+) -> Result<Vec<Judged>, TaskError> {
     let mut all: Vec<Judged> = Vec::new();
     for (at, task) in graph.tasks().iter().enumerate() {
         // What a killed run left is put in its place by the next, which a forecast has to foresee.
         if let Some(place) = receipt::left_elsewhere(task) {
             cache.look_elsewhere(task.output.clone(), place);
         }
-        let runs = |other: &&usize| !all[**other].reasons.is_empty() || !all[**other].after.is_empty();
-        let after: Vec<&Task> = graph.needs(at).iter().filter(runs).map(|other| &graph.tasks()[*other]).collect();
-        let open = |path: &Path| after.iter().any(|other| path.starts_with(&other.output));
-        let open: BTreeSet<&str> =
-            task.inputs.iter().filter(|(_, path)| open(path)).map(|(name, _)| name.as_str()).collect();
-        let reasons = receipt::reasons(task, programs.hash(task.stage), cache, &open)?;
-        all.push(Judged { reasons, after: after.into_iter().map(|other| other.id.clone()).collect() });
+        let runs = |other: usize| !all[other].reasons.is_empty() || !all[other].after.is_empty();
+        let after = graph.needs(at).iter().filter(|other| runs(**other)).map(|other| graph.tasks()[*other].id.clone());
+        let after = after.collect();
+        let open = task.inputs.iter().filter(|(_, path)| graph.makers(at, path).any(runs));
+        let open: BTreeSet<&str> = open.map(|(name, _)| name.as_str()).collect();
+        let mut reasons = receipt::reasons(task, programs.hash(task.stage), cache, &open)?;
+        reasons.retain(&mut counts);
+        all.push(Judged { reasons, after });
     }
     Ok(all)
 }
@@ -175,5 +202,36 @@ pub fn why(reasons: &[String], explain: bool) -> String {
     match (explain, reasons.len()) {
         (true, 2..) => reasons.iter().map(|reason| format!("\n    {reason}")).collect(),
         _ => cli::summary(reasons),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_needs_those_before_it_that_write_where_it_reads() {
+        // Output and inputs; folders in folders, names that begin alike, a path with a dot, what comes later, and what nobody makes.
+        let tasks: [(&str, &[&str]); 7] = [
+            ("d/1", &["d/6/late", "outside"]),
+            ("d/10", &["d/1/a", "d/1"]),
+            ("d/1/in", &["d/10x/a"]),
+            ("d/3", &["d/1/in/deep/a", "d/10/b"]),
+            ("d/4", &["d/./10//a", "d"]),
+            ("d/1", &["d/3/a"]),
+            ("d/6", &["d/1/a", "d/4", "d/6/own"]),
+        ];
+        let task = |(output, inputs): &(&str, &[&str])| Task {
+            stage: Stage::Train,
+            id: (*output).to_owned(),
+            inputs: inputs.iter().map(|path| ((*path).to_owned(), PathBuf::from(path))).collect(),
+            apart: Vec::new(),
+            config: serde_json::Value::Null,
+            output: PathBuf::from(output),
+            arguments: Vec::new(),
+        };
+        let graph = Graph::new(tasks.iter().map(task).collect());
+        let needs: Vec<&[usize]> = (0..tasks.len()).map(|at| graph.needs(at)).collect();
+        assert_eq!(needs, [&[][..], &[0], &[], &[0, 1, 2], &[1], &[3], &[0, 4, 5]]);
     }
 }

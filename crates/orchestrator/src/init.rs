@@ -5,8 +5,11 @@ mod seen;
 mod table;
 mod write;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use contract::atomic::FileWriter;
+use contract::cli;
 use contract::config::Config;
 
 use crate::error::Error;
@@ -57,18 +60,20 @@ pub struct InitArgs {
 /// # Errors
 /// Nothing usable is there, an answer is needed that no flag gives, or the study exists.
 pub fn run(args: &InitArgs, programs: &Path) -> Result<(), Error> {
+    let refuse = |file: &Path| refuse_to_replace(file, args.force);
+    // What can be known to be in the way is said before anything is asked.
+    args.out.as_deref().map_or(Ok(()), refuse)?;
     let seen = Seen::look(args, programs)?;
-    eprint!("{}", seen.words());
+    cli::say(seen.words().trim_end());
+    table::converted(&seen).as_deref().map_or(Ok(()), refuse)?;
     let asker = Asker::new(args.yes);
     let study = name(args, &seen, &asker)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{study}.yaml")));
-    if out.exists() && !args.force {
-        let text = format!("{} exists; give --out another file, or --force to write over it", out.display());
-        return Err(Error::Usage(text));
-    }
+    refuse(&out)?;
     let labelled = Labelled::of(args, &seen, &asker)?;
     let positive = positive(args, &labelled.classes, &asker)?;
-    let converted = labelled.place(&seen, &out, args.force)?;
+    let converted = labelled.place(&seen, &out);
+    converted.as_deref().map_or(Ok(()), refuse)?;
     let text = write::yaml(&study, &seen, &labelled, positive, (&out, converted.as_deref()));
     store(&out, &text)?;
     say(&format!("wrote {}\n", out.display()));
@@ -78,6 +83,16 @@ pub fn run(args: &InitArgs, programs: &Path) -> Result<(), Error> {
     }
     say(&format!("next: chumoku check {}\n", out.display()));
     Ok(())
+}
+
+/// Nothing is written over without `--force`.
+fn refuse_to_replace(file: &Path, force: bool) -> Result<(), Error> {
+    if force || !file.exists() {
+        return Ok(());
+    }
+    let is_table = file.to_string_lossy().ends_with(table::CONVERTED);
+    let what = if is_table { "move it, or give --force" } else { "give --out another file, or --force" };
+    Err(Error::Usage(format!("{} exists; {what} to write over it", file.display())))
 }
 
 /// The study's name: asked, with the file's or the input's own as default.
@@ -106,13 +121,8 @@ fn positive(args: &InitArgs, classes: &[String], asker: &Asker) -> Result<usize,
 /// Writes the study once it is known to be one.
 fn store(out: &Path, text: &str) -> Result<(), Error> {
     let failed = |source| Error::Io { path: out.to_owned(), source };
-    let mut partial = out.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    std::fs::write(&partial, text).map_err(failed)?;
-    if let Err(error) = Config::load(&partial, &[]) {
-        let _ = std::fs::remove_file(&partial);
-        return Err(error.into());
-    }
-    std::fs::rename(&partial, out).map_err(failed)
+    let mut file = FileWriter::create(out).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    Config::load(file.temporary(), &[])?;
+    file.commit().map_err(failed)
 }

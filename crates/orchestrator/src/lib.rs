@@ -19,6 +19,7 @@ pub mod logs;
 pub mod predict;
 pub mod programs;
 pub mod schedule;
+pub mod shell;
 pub mod slurm;
 pub mod snakemake;
 pub mod stage;
@@ -26,7 +27,7 @@ pub mod status;
 pub mod verify;
 pub mod when;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -107,6 +108,14 @@ pub struct RunArgs {
 /// The study or an input is wrong, a program is missing, another run holds the study, or a stage fails.
 pub fn run(args: &RunArgs, programs: &Path) -> Result<(), Error> {
     let started = Instant::now();
+    if let Some((config, outcome)) = work(args, programs)? {
+        say(&ending::text(&config, &outcome, started.elapsed()));
+    }
+    Ok(())
+}
+
+/// As [`run`], without its last words: what was done of which study; `None` where nothing was to be done, or others do it.
+fn work(args: &RunArgs, programs: &Path) -> Result<Option<(Config, Outcome)>, Error> {
     args.progress.install();
     let options = Options::parse(&args.slurm)?;
     if args.executor == ExecutorName::Local && (args.detach || args.inside.is_some() || !args.slurm.is_empty()) {
@@ -118,22 +127,29 @@ pub fn run(args: &RunArgs, programs: &Path) -> Result<(), Error> {
     graph.check_inputs()?;
     let programs = Programs::find(programs, graph.stages())?;
     if let Some(Export::Snakemake) = args.export {
-        say(&snakemake::text(&graph, &programs, &args.study, &args.set));
-        return Ok(());
+        return print(&snakemake::text(&graph, &programs, &args.study, &args.set)).map(|()| None);
     }
     if args.dry_run {
-        say(&graph::forecast(&config.study, &graph, &programs, args.explain)?);
-        return Ok(());
+        return print(&graph::forecast(&config.study, &graph, &programs, args.explain)?).map(|()| None);
     }
     let study = Study { args, config: &config, graph: &graph, programs: &programs };
     let outcome = match args.executor {
         ExecutorName::Local => Some(study.here()?),
         ExecutorName::Slurm => study.on_a_cluster(options)?,
     };
-    if let Some(outcome) = outcome {
-        say(&ending::text(&config, &outcome, started.elapsed()));
+    Ok(outcome.map(|outcome| (config, outcome)))
+}
+
+/// Prints to stdout what a command is there for. A reader that left early (`| head`) is no failure; a full disk is.
+///
+/// # Errors
+/// It cannot be written.
+pub fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(source) if source.kind() != ErrorKind::BrokenPipe => Err(Error::Stdout(source)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Prints to stdout. A reader that left early (`| head`) is no failure.

@@ -3,19 +3,21 @@
 //! Stage programs inherit the lock's open file, so the study stays locked until the last of them has ended, however this
 //! program ended. A run that finds only orphans waits for them: the kernel has told them to stop (see [`crate::stage`]).
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use contract::interrupt;
 use contract::layout::Layout;
+use contract::{cli, interrupt};
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use crate::error::Error;
+use crate::shell;
 
 /// Name of the lock in `data/<study>`; the dot keeps it out of content hashes.
 const NAME: &str = ".lock";
@@ -52,8 +54,7 @@ impl Lock {
         while !taken(&file).map_err(failed)? {
             let holder = read(&mut file);
             if !is_gone(&holder) {
-                let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
-                return Err(Error::Locked { study: study.to_owned(), holder });
+                return Err(held(study, holder));
             }
             if interrupt::requested() {
                 return Err(Error::Interrupted);
@@ -63,7 +64,7 @@ impl Lock {
             }
             if !told {
                 told = true;
-                eprintln!("{study}: waiting for a stage program that {holder} left when it was killed");
+                cli::say(format_args!("{study}: waiting for a stage program that {holder} left when it was killed"));
             }
             std::thread::sleep(POLL);
         }
@@ -80,6 +81,19 @@ impl Lock {
 pub fn holder(layout: &Layout) -> Option<String> {
     let path = layout.data.join(NAME);
     crate::logs::is_running(&path).then(|| std::fs::read_to_string(&path).unwrap_or_default())
+}
+
+/// Lets nobody vouch for a study of which a run may be writing any file.
+///
+/// # Errors
+/// A run holds it, or a program that a killed one left.
+pub fn refuse_if_held(study: &str, layout: &Layout) -> Result<(), Error> {
+    holder(layout).map_or(Ok(()), |holder| Err(held(study, holder)))
+}
+
+fn held(study: &str, holder: String) -> Error {
+    let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
+    Error::Locked { study: study.to_owned(), holder }
 }
 
 fn taken(file: &File) -> io::Result<bool> {
@@ -102,8 +116,9 @@ fn host() -> String {
 
 /// What the holder writes: `process 12 on node7 (chumoku run study.yaml)`.
 fn own() -> String {
-    let command: Vec<String> = std::env::args().collect();
-    format!("process {} on {} ({})", std::process::id(), host(), command.join(" "))
+    let command: Vec<OsString> = std::env::args_os().collect();
+    let command = shell::line(command.iter().map(OsString::as_os_str));
+    format!("process {} on {} ({command})", std::process::id(), host())
 }
 
 /// True if the process that wrote `holder` ran on this machine and does not any more.

@@ -1,6 +1,5 @@
 //! Logs of the tasks: a file a task with all that its program wrote, the last run and the one before. Not hashed, no part of any output.
 
-use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use contract::layout::Layout;
 use contract::plan;
 
 use crate::error::Error;
+use crate::shell;
 use crate::stage::CALL;
 
 /// Ends the name of the log of the run before the last.
@@ -47,8 +47,7 @@ pub fn run(args: &LogsArgs) -> Result<(), Error> {
         io::ErrorKind::NotFound => Error::NoLog { task: args.task.clone(), path: path.clone() },
         _ => Error::Io { path: path.clone(), source },
     })?;
-    crate::say(&String::from_utf8_lossy(&text));
-    Ok(())
+    crate::print(&String::from_utf8_lossy(&text))
 }
 
 fn of_study(args: &LogsArgs, study: &Path) -> Result<PathBuf, Error> {
@@ -103,9 +102,8 @@ pub fn start(path: &Path, command: &Command) -> io::Result<File> {
     }
     let mut log = OpenOptions::new().create(true).append(true).open(path)?;
     log.lock()?;
-    let words: Vec<&OsStr> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
-    let words: Vec<_> = words.into_iter().map(OsStr::to_string_lossy).collect();
-    writeln!(log, "{CALL}{}", words.join(" "))?;
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    writeln!(log, "{CALL}{}", shell::line(words))?;
     Ok(log)
 }
 
@@ -131,14 +129,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("logs/train.log");
         for run in ["one", "two", "three"] {
-            let mut log = start(&path, Command::new("program").arg("--config")).unwrap();
+            let mut log = start(&path, Command::new("program").args(["--config", "my study.yaml"])).unwrap();
             assert!(is_running(&path));
             writeln!(log, "{run}\n").unwrap();
         }
         assert!(!is_running(&path), "nobody has it any more");
         let text = |path: &Path| std::fs::read_to_string(path).unwrap();
-        assert_eq!(text(&path), "$ program --config\nthree\n\n");
-        assert_eq!(text(&previous(&path)), "$ program --config\ntwo\n\n");
+        assert_eq!(text(&path), "$ program --config 'my study.yaml'\nthree\n\n");
+        assert_eq!(text(&previous(&path)), "$ program --config 'my study.yaml'\ntwo\n\n");
         assert_eq!(last_line(&path).as_deref(), Some("three"));
         assert_eq!(std::fs::read_dir(folder.path().join("logs")).unwrap().count(), 2);
     }

@@ -47,7 +47,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let Args { command } = Args::parse();
-    contract::interrupt::install();
+    // Nothing is begun while questions are asked, so that Ctrl-C ends them at once.
+    if !matches!(command, Command::Init(_)) {
+        contract::interrupt::install();
+    }
     contract::cli::finish(dispatch(&command))
 }
 
@@ -58,16 +61,13 @@ fn dispatch(command: &Command) -> Result<(), Error> {
     match command {
         Command::Init(args) => init::run(args, &folder),
         Command::Check(args) => check::run(args, &folder),
-        Command::Schema => {
-            print!("{}", contract::config::schema::text());
-            Ok(())
-        }
+        Command::Schema => orchestrator::print(&contract::config::schema::text()),
         Command::Run(args) => orchestrator::run(args, &folder),
         Command::Predict(args) => predict::run(args, &folder),
         Command::Status(args) => status::run(args, &folder),
         Command::Logs(args) => logs::run(args),
         Command::Verify(args) => verify::run(args, &folder),
-        Command::Crate(args) => crate_::run(args),
+        Command::Crate(args) => crate_::run(args, &folder),
         Command::Doctor => orchestrator::doctor::run(&folder),
     }
 }

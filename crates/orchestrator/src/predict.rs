@@ -14,7 +14,7 @@ use contract::plan::{self, Stage, Task};
 use contract::progress::Mode;
 use contract::schema::{self, column};
 use contract::table::{TableReader, float_lists};
-use contract::{hash, receipt};
+use contract::{cli, hash, receipt};
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -78,7 +78,7 @@ pub fn run(args: &PredictArgs, programs: &Path) -> Result<(), Error> {
     let programs = Programs::find(programs, [Stage::Preprocess, Stage::Train])?;
     let out = target(args, &config, &ensemble.method.name)?;
     for warning in ensemble.warnings(args, &config) {
-        eprintln!("warning: {warning}");
+        cli::say(format_args!("warning: {warning}"));
     }
     let failed = |source| Error::Io { path: out.clone(), source };
     let folder = Folder::create(&out).map_err(failed)?;
@@ -234,7 +234,7 @@ impl Steps<'_> {
     fn call(&self, stage: Stage, step: &str, command: Command) -> Result<(), Error> {
         let show = |line: &str| {
             if Mode::current() != Mode::None {
-                eprintln!("{line}");
+                cli::say(line);
             }
         };
         let ended = stage::run(command, None, &show)?;

@@ -20,7 +20,7 @@ pub fn text(graph: &Graph, programs: &Programs, file: &Path, set: &[String]) -> 
     text.push_str(&format!("rule all:\n    input: {}\n", wanted.last().map_or("", String::as_str)));
     for (at, task) in graph.tasks().iter().enumerate() {
         let made = graph.needs(at).iter().map(|other| wanted[*other].clone());
-        let makes = |path: &Path| graph.needs(at).iter().any(|other| path.starts_with(&graph.tasks()[*other].output));
+        let makes = |path: &Path| graph.makers(at, path).next().is_some();
         let given = task.inputs.iter().filter(|(_, path)| !makes(path) && path.is_file());
         let inputs: Vec<String> = made.chain(given.map(|(_, path)| python(&path.to_string_lossy()))).collect();
         let arguments = stage::arguments(file, set, task);

@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(ended.stdout, b"result\n");
         assert_eq!(ended.tail, ["one", "error: two"]);
         assert_eq!(shown, ended.tail);
-        assert!(log.starts_with("$ sh -c echo result"), "{log}");
+        assert!(log.starts_with("$ sh -c 'echo result"), "{log}");
         assert!(log.contains("result\n") && log.contains("error: two"), "{log}");
     }
 

@@ -1,6 +1,6 @@
 //! `chumoku verify`: holds every file of a study against the receipts, and the receipts against each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use contract::config::Config;
@@ -15,10 +15,12 @@ use serde_json::json;
 use crate::error::Error;
 use crate::graph::Graph;
 use crate::programs::Programs;
-use crate::{ExecutorName, RunArgs};
+use crate::{ExecutorName, RunArgs, lock, shell};
 
 /// Ends the name of the study's data folder of a rerun.
 const RERUN: &str = ".rerun";
+/// The file by which that folder is known to be a rerun's, and not the user's.
+const MARK: &str = ".chumoku-rerun";
 
 /// Arguments of `chumoku verify`.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,7 +31,7 @@ pub struct VerifyArgs {
     /// Override one key of the study, such as train.epochs=5; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Run the whole study once more in a folder of its own, and compare every file; stopped, it goes on the next time
+    /// Run the whole study once more in data/STUDY.rerun, and compare every file; stopped, it goes on the next time
     #[arg(long)]
     pub rerun: bool,
     /// As JSON
@@ -59,6 +61,8 @@ pub enum Found {
         path: PathBuf,
         /// Why it cannot be read.
         message: String,
+        /// Whether a task of the study makes it.
+        is_made: bool,
     },
     /// A file in the output that the receipt does not name.
     Extra {
@@ -82,7 +86,7 @@ impl std::fmt::Display for Difference {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Changed(reason) => reason.fmt(to),
-            Self::Found(Found::LostInput { name, path, message }) => {
+            Self::Found(Found::LostInput { name, path, message, .. }) => {
                 write!(to, "input {name} ({}) cannot be read: {message}", path.display())
             }
             Self::Found(Found::Extra { file }) => write!(to, "{} is in no receipt", file.display()),
@@ -104,6 +108,8 @@ pub struct Checked {
     pub receipts: usize,
     /// Files that the receipts vouch for.
     pub files: usize,
+    /// What lies among the runs and belongs to no task.
+    pub others: Vec<PathBuf>,
 }
 
 /// Checks a study with the programs of the folder `programs`, and prints what is not as it should be.
@@ -112,17 +118,81 @@ pub struct Checked {
 /// [`Error::Verify`] if anything differs, [`Error::Rerun`] if a rerun does; the study cannot be read.
 pub fn run(args: &VerifyArgs, programs: &Path) -> Result<(), Error> {
     let config = Config::load(&args.study, &args.set)?;
+    let layout = Layout::new(&config);
     let graph = Graph::new(plan::tasks(&config).map_err(Error::Splits)?);
-    let found = check(&graph, &Programs::find(programs, graph.stages())?)?;
-    crate::say(&if args.json { json_text(&config.study, &found) } else { text(&config.study, &found) });
+    let stages = Programs::find(programs, graph.stages())?;
+    lock::refuse_if_held(&config.study, &layout)?;
+    let mut found = check(&graph, &stages)?;
+    found.others = others(&graph, &layout.runs());
+    crate::print(&if args.json { json_text(&config.study, &found) } else { text(&config.study, &found) })?;
+    let command = shell::chumoku("run", &args.study, &args.set);
+    if found.receipts == 0 {
+        return Err(Error::Unfinished { study: config.study, reasons: "no task of it ever ran".to_owned(), command });
+    }
     if !found.differences.is_empty() {
-        return Err(Error::Verify { study: config.study, differences: found.differences.len() });
+        let (differences, advice) = (found.differences.len(), found.advice(&command));
+        return Err(Error::Verify { study: config.study, differences, advice });
     }
     if args.rerun { rerun(args, &config, &graph, programs) } else { Ok(()) }
 }
 
+impl Checked {
+    /// What to do, by what was found: a run makes its own again, but neither the user's files nor what somebody put into an output.
+    fn advice(&self, command: &str) -> String {
+        let (mut lost, mut extra, mut others) = (Vec::new(), Vec::new(), 0);
+        for (_, difference) in &self.differences {
+            match difference {
+                Difference::Found(Found::LostInput { path, is_made: false, .. }) => {
+                    lost.push(path.display().to_string())
+                }
+                Difference::Found(Found::Extra { file }) => extra.push(file.display().to_string()),
+                _ => others += 1,
+            }
+        }
+        lost.dedup();
+        let mut all = Vec::new();
+        if !lost.is_empty() {
+            all.push(format!("put back {}", lost.join(", ")));
+        }
+        if !extra.is_empty() {
+            all.push(format!("move or delete what no task wrote: {}", extra.join(", ")));
+        }
+        if others > 0 {
+            all.push(format!(
+                "`{command}` makes again what {} touch",
+                if all.is_empty() { "they" } else { "the others" }
+            ));
+        }
+        all.join("; ")
+    }
+}
+
+/// Folders and files among the training runs that belong to no task, such as those of a method that was taken out. What an attempt or a
+/// replacement left is not meant.
+fn others(graph: &Graph, runs: &Path) -> Vec<PathBuf> {
+    let outputs: HashSet<&Path> = graph.tasks().iter().map(|task| task.output.as_path()).collect();
+    let above: HashSet<&Path> = outputs.iter().flat_map(|output| output.ancestors().skip(1)).collect();
+    let (mut found, mut open) = (Vec::new(), vec![runs.to_owned()]);
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if above.contains(path.as_path()) {
+                open.push(path);
+            } else if !outputs.contains(path.as_path()) && !entry.file_name().to_string_lossy().contains('.') {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 fn text(study: &str, found: &Checked) -> String {
     let mut text: String = found.differences.iter().map(|(task, what)| format!("{task}: {what}\n")).collect();
+    let note = |path: &PathBuf| {
+        format!("note: {} belongs to no task of this study; delete it if nobody wants it\n", path.display())
+    };
+    text.extend(found.others.iter().map(note));
     let Checked { receipts, files, .. } = found;
     let end = if found.differences.is_empty() { ", all as the receipts say" } else { "" };
     text.push_str(&format!("{study}: {receipts} receipts and {files} files checked{end}\n"));
@@ -132,8 +202,11 @@ fn text(study: &str, found: &Checked) -> String {
 fn json_text(study: &str, found: &Checked) -> String {
     let differences: Vec<_> =
         found.differences.iter().map(|(task, difference)| json!({ "task": task, "difference": difference })).collect();
-    let Checked { receipts, files, .. } = found;
-    format!("{:#}\n", json!({ "study": study, "receipts": receipts, "files": files, "differences": differences }))
+    let Checked { receipts, files, others, .. } = found;
+    let all = json!({
+        "study": study, "receipts": receipts, "files": files, "differences": differences, "of_no_task": others,
+    });
+    format!("{all:#}\n")
 }
 
 /// Holds all files of a graph's tasks against the receipts, and the receipts against each other.
@@ -145,33 +218,33 @@ pub fn check(graph: &Graph, programs: &Programs) -> Result<Checked, Error> {
     let receipts: Vec<Option<Receipt>> = graph.tasks().iter().map(|task| receipt::read(&task.output)).collect();
     let mut found = Checked { receipts: receipts.iter().flatten().count(), ..Checked::default() };
     for (at, task) in graph.tasks().iter().enumerate() {
-        let mut all = lost_inputs(task, receipts[at].as_ref(), &mut cache);
-        let open: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
-        let open = open.iter().map(String::as_str).collect();
+        // Of a task that never ran only that is worth saying, not what its inputs are.
+        let lost = if receipts[at].is_some() { lost_inputs(graph, at, &mut cache) } else { Vec::new() };
+        let open: BTreeSet<&str> = match &receipts[at] {
+            Some(_) => lost.iter().map(|(name, _)| *name).collect(),
+            None => task.inputs.iter().map(|(name, _)| name.as_str()).collect(),
+        };
         let changed = receipt::reasons(task, programs.hash(task.stage), &mut cache, &open)?;
-        let mut differences: Vec<Difference> = all.drain(..).map(|(_, found)| Difference::Found(found)).collect();
+        let mut differences: Vec<Difference> = lost.into_iter().map(|(_, found)| Difference::Found(found)).collect();
         differences.extend(changed.into_iter().map(Difference::Changed));
         if let Some(receipt) = &receipts[at] {
             found.files += receipt.outputs.len();
             differences.extend(extra(task, receipt)?.into_iter().map(Difference::Found));
-            let before = |name: &usize| Some((&graph.tasks()[*name], receipts[*name].as_ref()?));
-            let makers: Vec<(&Task, &Receipt)> = graph.needs(at).iter().filter_map(before).collect();
-            differences.extend(broken(task, receipt, &makers).into_iter().map(Difference::Found));
+            differences.extend(broken(graph, at, &receipts).into_iter().map(Difference::Found));
         }
         found.differences.extend(differences.into_iter().map(|difference| (task.id.clone(), difference)));
     }
     Ok(found)
 }
 
-/// Inputs that cannot be read, by name.
-fn lost_inputs(task: &Task, receipt: Option<&Receipt>, cache: &mut hash::Cache) -> Vec<(String, Found)> {
-    let judge = |(name, path): &(String, PathBuf)| {
+/// Inputs of a task that cannot be read, by name.
+fn lost_inputs<'a>(graph: &'a Graph, at: usize, cache: &mut hash::Cache) -> Vec<(&'a str, Found)> {
+    let judge = |(name, path): &'a (String, PathBuf)| {
         let message = cache.path(path).err()?.to_string();
-        Some((name.clone(), Found::LostInput { name: name.clone(), path: path.clone(), message }))
+        let is_made = graph.makers(at, path).next().is_some();
+        Some((name.as_str(), Found::LostInput { name: name.clone(), path: path.clone(), message, is_made }))
     };
-    let lost = task.inputs.iter().filter_map(judge).collect();
-    // Of a task that never ran only that is worth saying.
-    if receipt.is_some() { lost } else { Vec::new() }
+    graph.tasks()[at].inputs.iter().filter_map(judge).collect()
 }
 
 /// Files of a task's output that its receipt does not name.
@@ -183,11 +256,13 @@ fn extra(task: &Task, receipt: &Receipt) -> Result<Vec<Found>, Error> {
     Ok(files.map(|file| Found::Extra { file: task.output.join(file) }).collect())
 }
 
-/// Inputs that a task before should have made with other bytes.
-fn broken(task: &Task, receipt: &Receipt, makers: &[(&Task, &Receipt)]) -> Vec<Found> {
+/// Inputs of a task that one before should have made with other bytes.
+fn broken(graph: &Graph, at: usize, receipts: &[Option<Receipt>]) -> Vec<Found> {
+    let (task, receipt) = (&graph.tasks()[at], receipts[at].as_ref());
     let judge = |(name, path): &(String, PathBuf)| {
-        let read = receipt.inputs.get(name)?;
-        let (maker, made) = makers.iter().find(|(maker, _)| path.starts_with(&maker.output))?;
+        let read = receipt?.inputs.get(name)?;
+        let maker = graph.makers(at, path).find(|maker| receipts[*maker].is_some())?;
+        let (maker, made) = (&graph.tasks()[maker], receipts[maker].as_ref()?);
         let below = path.strip_prefix(&maker.output).ok()?;
         let made = made_hash(made, below);
         let from = maker.id.clone();
@@ -213,6 +288,14 @@ fn rerun(args: &VerifyArgs, config: &Config, graph: &Graph, programs: &Path) -> 
     let layout = Layout::new(config);
     let folder = PathBuf::from(format!("{}{RERUN}", layout.data.display()));
     let failed = |source| Error::Io { path: folder.clone(), source };
+    if folder.symlink_metadata().is_ok() && !folder.join(MARK).is_file() {
+        let text = format!(
+            "a rerun works in {0}, which is there and was made by no rerun; move it, or delete it if nobody wants it",
+            folder.display()
+        );
+        return Err(Error::Usage(text));
+    }
+    atomic::write(&folder.join(MARK), b"made by `chumoku verify --rerun`, which deletes it\n").map_err(failed)?;
     let again = RunArgs { set: elsewhere(args, config, &folder), ..run_args(args) };
     let other = Config::load(&again.study, &again.set)?;
     // The same patients are to get the same pseudonyms.
@@ -221,7 +304,7 @@ fn rerun(args: &VerifyArgs, config: &Config, graph: &Graph, programs: &Path) -> 
         let key = std::fs::read(&key).map_err(|source| Error::Io { path: key.clone(), source })?;
         atomic::write(&Layout::new(&other).pseudonym_key(), &key).map_err(failed)?;
     }
-    crate::run(&again, programs)?;
+    crate::work(&again, programs)?;
     let tasks = plan::tasks(&other).map_err(Error::Splits)?;
     let mut differences = Vec::new();
     for (task, other) in graph.tasks().iter().zip(&tasks) {
@@ -231,11 +314,24 @@ fn rerun(args: &VerifyArgs, config: &Config, graph: &Graph, programs: &Path) -> 
         crate::say(&format!("{difference}\n"));
     }
     if differences.is_empty() {
-        std::fs::remove_dir_all(&folder).map_err(failed)?;
+        clear(&folder).map_err(failed)?;
         crate::say(&format!("{}: rerun from the start, every file came out the same, byte for byte\n", config.study));
         return Ok(());
     }
     Err(Error::Rerun { study: config.study.clone(), differences: differences.len(), folder })
+}
+
+/// The two folders of a rerun in its own.
+const PARTS: [&str; 2] = ["data", "reports"];
+
+/// Removes what a rerun made; a file that somebody else put there keeps its folder.
+fn clear(folder: &Path) -> std::io::Result<()> {
+    for part in PARTS.map(|part| folder.join(part)).into_iter().filter(|part| part.exists()) {
+        std::fs::remove_dir_all(part)?;
+    }
+    std::fs::remove_file(folder.join(MARK))?;
+    let _ = std::fs::remove_dir(folder);
+    Ok(())
 }
 
 fn run_args(args: &VerifyArgs) -> RunArgs {
@@ -257,8 +353,7 @@ fn run_args(args: &VerifyArgs) -> RunArgs {
 /// The overrides of the rerun: other folders, but the same CT where the study keeps its own.
 fn elsewhere(args: &VerifyArgs, config: &Config, folder: &Path) -> Vec<String> {
     let mut set = args.set.clone();
-    set.push(format!("paths.data={}", folder.join("data").display()));
-    set.push(format!("paths.reports={}", folder.join("reports").display()));
+    set.extend(PARTS.map(|part| format!("paths.{part}={}", folder.join(part).display())));
     let pre = &config.preprocess;
     if !config.phantom.enabled && pre.input.is_none() && pre.manifest.is_none() {
         set.push(format!("preprocess.input={}", Layout::new(config).raw().display()));

@@ -2,6 +2,11 @@
 
 mod fake;
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Stdio;
+
 use fake::{Answer, Study, terminate};
 
 #[test]
@@ -119,4 +124,51 @@ fn a_plan_can_be_taken_to_snakemake() {
     assert!(output.status.success(), "{said}");
     // All seven tasks and the rule that wants them.
     assert!(said.lines().any(|line| line.split_whitespace().eq(["total", "8"])), "{said}");
+}
+
+#[test]
+fn who_reads_may_leave_and_the_work_goes_on() {
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    let left = || Stdio::from(std::io::pipe().unwrap().1);
+    for (arguments, to_full, to_left) in [
+        (&["run", "study.yaml"][..], 0, 0),
+        (&["run", "study.yaml", "--dry-run"], 1, 0),
+        (&["schema"], 1, 0),
+        (&["doctor"], 1, 6),
+        (&["check", "study.yaml"], 1, 6),
+    ] {
+        let study = Study::new();
+        let code = |out: Stdio, err: Stdio| {
+            let mut command = study.command("", arguments);
+            command.stdout(out).stderr(err).status().unwrap().code()
+        };
+        assert_eq!(code(full(), Stdio::null()), Some(to_full), "{arguments:?} > /dev/full");
+        assert_eq!(code(left(), Stdio::null()), Some(to_left), "{arguments:?} | true");
+    }
+    for gone in [full, left] {
+        let study = Study::new();
+        let mut command = study.command("", &["run", "study.yaml"]);
+        assert_eq!(command.stdout(gone()).stderr(gone()).status().unwrap().code(), Some(0));
+        assert!(study.path().join("reports/s/summary.txt").exists());
+        let mut command = Study::new().command("fail dataset", &["run", "study.yaml"]);
+        command.current_dir(study.path()).args(["--set", "train.epochs=3"]);
+        assert_eq!(
+            command.stdout(gone()).stderr(gone()).status().unwrap().code(),
+            Some(5),
+            "its own code, not a crash's"
+        );
+    }
+}
+
+#[test]
+fn a_path_need_not_be_utf_8_and_a_log_quotes_what_has_spaces() {
+    let study = Study::new();
+    let odd = study.path().join(OsStr::from_bytes(b"bad\xff"));
+    std::fs::create_dir(&odd).unwrap();
+    std::fs::copy(study.path().join("study.yaml"), odd.join("study.yaml")).unwrap();
+    let mut command = study.command("", &["run", "--set", "train.seeds=[0, 1]"]);
+    let answer = command.arg(odd.join("study.yaml")).output().unwrap();
+    assert_eq!(answer.status.code(), Some(0), "{answer:?}");
+    let log = study.file("data/s/logs/dataset.log");
+    assert!(log.lines().next().unwrap().ends_with("study.yaml' --set 'train.seeds=[0, 1]' --progress plain"), "{log}");
 }

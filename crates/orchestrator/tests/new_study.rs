@@ -87,9 +87,16 @@ fn bad_inputs_end_with_4_and_come_before_the_device() {
             "error    device         cuda, which method conventional asks for: no GPU is visible; set train.device=cpu",
         ],
     );
+    let last = place.run(&["check", "study.yaml"]).err;
+    assert!(
+        last.starts_with("error: 2 of the checks above are errors, the first: class \"common_pneumonia\""),
+        "{last}"
+    );
+    assert!(last.ends_with("; ask for fewer folds or add patients\n"), "{last}");
     let place = Place::study("");
     place.write("inspect.json", r#"{"model":{"Ok":"ab"},"input":{"Err":{"exit":4,"message":"row 3 of labels"}}}"#);
     place.checks(4, &["error    input          row 3 of labels"]);
+    assert_eq!(place.run(&["check", "study.yaml"]).err, "error: 1 of the checks above is an error: row 3 of labels\n");
     std::fs::remove_dir_all(place.0.path().join("ct")).unwrap();
     place.checks(4, &["error    input          input \"ct\" of preprocess, ct: No such file", "input \"labels\""]);
     let place = Place::study("dataset: {splits: none.json}\n");
@@ -131,6 +138,14 @@ fn a_table_of_images_becomes_a_study_that_a_run_accepts() {
     assert_eq!(again.code, Some(2), "{again:?}");
     assert!(again.err.contains("lungs.yaml exists; give --out another file, or --force"), "{again:?}");
     assert_eq!(place.run(&["init", "ct", "--out", "lungs.yaml", "--force"]).code, Some(0));
+    let table = place.run(&["init", "ct", "--out", "others.yaml"]);
+    assert!(
+        table.code == Some(2) && table.err.contains("ct/t.chumoku.csv exists; move it, or give --force"),
+        "{table:?}"
+    );
+    place.write("lungs.yaml.partial", "mine");
+    assert_eq!(place.run(&["init", "ct", "--out", "lungs.yaml", "--force"]).code, Some(0));
+    assert_eq!(place.read("lungs.yaml.partial"), "mine");
 }
 
 #[test]

@@ -128,6 +128,7 @@ impl World {
             stage: self.stages[at],
             id: format!("task-{at}"),
             inputs: self.sources[at].iter().map(|source| (format!("{source:?}"), self.place(*source))).collect(),
+            apart: Vec::new(),
             config: serde_json::json!({ "setting": self.settings[at] }),
             output: self.output(at),
             arguments: Vec::new(),

@@ -3,17 +3,19 @@
 mod fake;
 
 use std::io::Write;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 
 use fake::{Study, programs};
 
 /// Columns of the terminal: no line here is longer.
 const COLUMNS: usize = 160;
+/// A run of two tasks at a time.
+const RUN: &str = "exec chumoku run study.yaml --jobs 2";
 
-/// `chumoku run study.yaml` on a terminal, which is recorded in the file `screen` of the study.
-fn on_a_terminal(study: &Study, fake: &str) -> Option<Child> {
-    let run =
-        format!("stty cols {COLUMNS} rows 40; exec {} run study.yaml --jobs 2", programs().join("chumoku").display());
+/// These words of a shell on a terminal, which is recorded in the file `screen` of the study.
+fn on_a_terminal(study: &Study, fake: &str, words: &str) -> Option<Child> {
+    let run = format!("stty cols {COLUMNS} rows 40; PATH={}:$PATH; {words}", programs().display());
     let mut command = Command::new("script");
     command.args(["--quiet", "--return", "--flush", "--command", &run, "screen"]).current_dir(study.path());
     command.env("FAKE", fake).env("TERM", "xterm").env("SHELL", "/bin/sh");
@@ -70,7 +72,7 @@ fn screen(text: &str) -> Vec<String> {
 #[test]
 fn lines_move_below_and_leave_only_what_was_said() {
     let study = Study::new();
-    let Some(mut child) = on_a_terminal(&study, "slow train") else { return };
+    let Some(mut child) = on_a_terminal(&study, "slow train", RUN) else { return };
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", study.file("screen"));
     let shown = study.file("screen");
     let running = "2 of 7 tasks done, 2 running, eta more than";
@@ -95,7 +97,7 @@ fn lines_move_below_and_leave_only_what_was_said() {
 #[test]
 fn ctrl_c_reaches_each_stage_once() {
     let study = Study::new();
-    let Some(mut child) = on_a_terminal(&study, "hang train") else { return };
+    let Some(mut child) = on_a_terminal(&study, "hang train", RUN) else { return };
     study.wait_for("--method conventional --fold 1");
     study.wait_for("--method conventional --fold 0");
     // Both have noted their calls; their traps follow in the next line.
@@ -107,4 +109,59 @@ fn ctrl_c_reaches_each_stage_once() {
     let whole = |text: &str| left.iter().any(|line| line.trim_start_matches("^C") == text);
     assert!(whole("stopping at the next safe point; press Ctrl-C again to stop at once"), "{left:#?}");
     assert!(left.iter().any(|line| line.starts_with("error: stopped; the same command goes on")), "{left:#?}");
+}
+
+#[test]
+fn questions_end_with_ctrl_d_and_with_one_ctrl_c() {
+    for (key, sentence) in [(b"\x04", "error: stopped; nothing was written"), (b"\x03", "")] {
+        let study = Study::new();
+        let Some(mut child) = on_a_terminal(&study, "", "exec chumoku init") else { return };
+        let started = std::time::Instant::now();
+        while !study.file("screen").contains("name of the study [synthetic]: ") {
+            assert!(started.elapsed() < std::time::Duration::from_secs(20), "{}", study.file("screen"));
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        child.stdin.as_mut().unwrap().write_all(key).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{}", study.file("screen"));
+        let shown = study.file("screen");
+        assert!(
+            shown.contains(sentence) && !shown.contains("positive class") && !shown.contains("safe point"),
+            "{shown}"
+        );
+        assert!(!study.path().join("synthetic.yaml").exists());
+    }
+}
+
+/// Both ends of a new terminal, the one that shows and the one that is written to.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut shows, mut written, none) = (0, 0, std::ptr::null_mut());
+    // SAFETY: two places for descriptors, and no more is asked for.
+    let done = unsafe { libc::openpty(&mut shows, &mut written, none, std::ptr::null(), std::ptr::null()) };
+    assert_eq!(done, 0);
+    // SAFETY: a flag of an open descriptor. What is started must not hold the end that shows, which is to be closed.
+    assert_eq!(unsafe { libc::fcntl(shows, libc::F_SETFD, libc::FD_CLOEXEC) }, 0);
+    // SAFETY: nobody else has them.
+    unsafe { (OwnedFd::from_raw_fd(shows), OwnedFd::from_raw_fd(written)) }
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_no_run_and_what_is_stopped_ends_in_order() {
+    for (fake, code) in [("wait train", 0), ("linger train", 130)] {
+        let study = Study::new();
+        let (shows, written) = terminal();
+        let mut command = study.command(fake, &["run", "study.yaml", "--jobs", "2", "--progress", "bar"]);
+        command.env("TERM", "xterm").stdout(written.try_clone().unwrap()).stderr(written);
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        study.wait_for("--method conventional --fold 0");
+        study.wait_for("--method conventional --fold 1");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(shows);
+        match code {
+            0 => std::fs::write(study.path().join("go"), "").unwrap(),
+            _ => fake::terminate(&child),
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{fake}");
+        assert_eq!(study.path().join("reports/s/summary.txt").exists(), code == 0);
+    }
 }

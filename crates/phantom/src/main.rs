@@ -9,7 +9,7 @@ use contract::cli::{SetArgs, StageArgs, finish};
 
 /// Makes the synthetic chest CT of a study: DICOM series, labels and true masks in the raw folder of the study
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "chumoku-phantom", version)]
 struct Args {
     #[command(flatten)]
     stage: StageArgs,

@@ -132,21 +132,17 @@ fn paths(checker: &Checker, config: &Config) {
     );
 }
 
-/// What preprocess reads must not be where the study writes: it would change while it is read, or be replaced.
+/// A folder of CT must not be where the study writes: it would change while it is read, or be replaced. (Of a manifest's folder, the files that
+/// it names are read.)
 fn input_apart(checker: &Checker, config: &Config) {
     let layout = Layout::new(config);
-    let (key, given) = match (&config.preprocess.manifest, &config.preprocess.input) {
-        (Some(_), _) => ("preprocess.manifest", layout.preprocess_input(config)),
-        (None, Some(input)) => ("preprocess.input", input.clone()),
-        (None, None) => return,
-    };
-    let input = real(&given);
+    let Some(given) = &config.preprocess.input else { return };
+    let input = real(given);
     let raw = config.phantom.enabled.then(|| layout.raw());
     let written = [layout.masks(), layout.folds(), layout.runs(), layout.reports.clone()].into_iter().chain(raw);
     let apart = written.map(|path| real(&path)).all(|path| !path.starts_with(&input) && !input.starts_with(&path));
-    let (data, folder) = (layout.data.display(), given.display());
-    let expected = format!("a folder apart from what the study writes in {data} (what is read is all of {folder})");
-    checker.require(apart, key, &expected);
+    let expected = format!("a folder apart from what the study writes in {}", layout.data.display());
+    checker.require(apart, "preprocess.input", &expected);
 }
 
 /// `path` without `..`, and without links as far as it exists.

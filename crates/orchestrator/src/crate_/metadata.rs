@@ -1,7 +1,7 @@
 //! The JSON-LD of a crate: files, programs, and an action a task.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use contract::config::Config;
 use contract::layout::Layout;
@@ -14,6 +14,14 @@ const CONTEXT: &str = "https://w3id.org/ro/crate/1.1/context";
 const CRATE: &str = "https://w3id.org/ro/crate/1.1";
 const PROFILE: &str = "https://w3id.org/ro/wfrun/process/0.5";
 
+/// The entity that stands for the whole crate.
+pub const ROOT: &str = "./";
+/// How its name begins.
+pub const TITLE: &str = "Chumoku study ";
+
+/// The entries by the file of the study that they are of.
+type Sources<'a> = HashMap<&'a Path, &'a Entry>;
+
 /// What a crate says of itself.
 #[derive(Debug)]
 pub struct About<'a> {
@@ -23,12 +31,14 @@ pub struct About<'a> {
     pub license: Option<&'a str>,
     /// A word on the patient ids.
     pub patients: Option<&'a str>,
+    /// The day of publication, ISO 8601.
+    pub date: &'a str,
 }
 
 /// The whole document.
 pub fn document(about: &About, done: &[Done], layout: &Layout, entries: &[Entry]) -> Value {
     let mut graph = vec![
-        json!({ "@id": METADATA, "@type": "CreativeWork", "conformsTo": id(CRATE), "about": id("./") }),
+        json!({ "@id": METADATA, "@type": "CreativeWork", "conformsTo": id(CRATE), "about": id(ROOT) }),
         root(about, done, entries),
         json!({ "@id": PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5" }),
         licence(about.license),
@@ -36,9 +46,10 @@ pub fn document(about: &About, done: &[Done], layout: &Layout, entries: &[Entry]
     graph.extend(entries.iter().map(file));
     let programs: BTreeMap<String, Value> = done.iter().map(|one| (program_id(one), program(one))).collect();
     graph.extend(programs.into_values());
-    let outside: BTreeMap<String, Value> = done.iter().flat_map(|one| outside(one, layout, entries)).collect();
+    let sources: Sources = entries.iter().filter_map(|entry| Some((entry.source.as_deref()?, entry))).collect();
+    let outside: BTreeMap<String, Value> = done.iter().flat_map(|one| outside(one, layout, &sources)).collect();
     graph.extend(outside.into_values());
-    graph.extend(done.iter().map(|one| action(one, layout, entries)));
+    graph.extend(done.iter().map(|one| action(one, layout, &sources)));
     json!({ "@context": CONTEXT, "@graph": graph })
 }
 
@@ -67,15 +78,15 @@ fn root(about: &About, done: &[Done], entries: &[Entry]) -> Value {
     let patients = about.patients.map_or_else(String::new, |words| format!("; {words}"));
     let held = entries.iter().filter(|entry| entry.held);
     json!({
-        "@id": "./",
+        "@id": ROOT,
         "@type": "Dataset",
-        "name": format!("Chumoku study {}", config.study),
+        "name": format!("{TITLE}{}", config.study),
         "description": format!(
             "a study with Attention Branch Networks on {source} ({}): settings, folds, predictions, metrics and receipts; {left} files of the study \
              are left out, each with its reason in left-out.csv{patients}",
             config.classes.join(", ")
         ),
-        "datePublished": done.iter().map(|one| one.ended.as_str()).max(),
+        "datePublished": about.date,
         "license": id(about.license.unwrap_or(NO_LICENCE)),
         "conformsTo": id(PROFILE),
         "hasPart": held.map(|entry| id(&encoded(&entry.name))).collect::<Vec<_>>(),
@@ -84,7 +95,7 @@ fn root(about: &About, done: &[Done], entries: &[Entry]) -> Value {
 }
 
 /// A path as a URI.
-fn encoded(name: &str) -> String {
+pub fn encoded(name: &str) -> String {
     let one = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),
@@ -148,17 +159,12 @@ fn action_id(done: &Done) -> String {
     format!("#task/{}", encoded(&done.task.id))
 }
 
-/// The entry of an input, if it is a file that a task of the study made.
-fn entry_of<'a>(path: &Path, entries: &'a [Entry]) -> Option<&'a Entry> {
-    entries.iter().find(|entry| entry.source.as_deref() == Some(path))
-}
-
-/// Whether a task's receipt vouches for an entry, or the entry is the task's whole output.
-fn made_by(entry: &Entry, done: &Done) -> bool {
-    let Some(below) = entry.source.as_ref().and_then(|source| source.strip_prefix(&done.task.output).ok()) else {
-        return false;
-    };
-    below.as_os_str().is_empty() || done.receipt.outputs.contains_key(&*below.to_string_lossy())
+/// The ids of the entries for which a task's receipt vouches, or of the one that is the task's whole output.
+fn results(done: &Done, sources: &Sources) -> Vec<Value> {
+    let output = &done.task.output;
+    let files = done.receipt.outputs.keys().map(|file| output.join(file));
+    let made = std::iter::once(output.clone()).chain(files);
+    made.filter_map(|path| Some(id(&entry_id(sources.get(path.as_path())?)))).collect()
 }
 
 /// What an input is called that is no file of the crate: its own name, never its path; a folder that the study made is called as there.
@@ -169,9 +175,9 @@ fn outside_id(done: &Done, name: &str, path: &Path, layout: &Layout) -> String {
     }
 }
 
-fn outside(done: &Done, layout: &Layout, entries: &[Entry]) -> Vec<(String, Value)> {
-    let inputs = done.task.inputs.iter().filter(|(_, path)| entry_of(path, entries).is_none());
-    let value = |(name, path): &(String, std::path::PathBuf)| {
+fn outside(done: &Done, layout: &Layout, sources: &Sources) -> Vec<(String, Value)> {
+    let inputs = done.task.inputs.iter().filter(|(_, path)| !sources.contains_key(path.as_path()));
+    let value = |(name, path): &(String, PathBuf)| {
         let key = outside_id(done, name, path, layout);
         let hash = done.receipt.inputs.get(name).map_or_else(String::new, |hash| format!("blake3:{hash}"));
         let value = json!({
@@ -183,11 +189,11 @@ fn outside(done: &Done, layout: &Layout, entries: &[Entry]) -> Vec<(String, Valu
     inputs.map(value).collect()
 }
 
-fn action(done: &Done, layout: &Layout, entries: &[Entry]) -> Value {
-    let object = |(name, path): &(String, std::path::PathBuf)| {
-        id(&entry_of(path, entries).map_or_else(|| outside_id(done, name, path, layout), entry_id))
+fn action(done: &Done, layout: &Layout, sources: &Sources) -> Value {
+    let object = |(name, path): &(String, PathBuf)| {
+        let entry = sources.get(path.as_path());
+        id(&entry.map_or_else(|| outside_id(done, name, path, layout), |entry| entry_id(entry)))
     };
-    let results = entries.iter().filter(|entry| made_by(entry, done));
     let version = std::iter::once(format!("version {}", done.receipt.version));
     let facts = done.receipt.environment.iter().map(|(key, value)| format!("{key} {value}"));
     let facts: Vec<String> = version.chain(facts).collect();
@@ -198,8 +204,7 @@ fn action(done: &Done, layout: &Layout, entries: &[Entry]) -> Value {
         "description": format!("task {} of the study: {}", done.task.id, facts.join(", ")),
         "instrument": id(&program_id(done)),
         "object": done.task.inputs.iter().map(object).collect::<Vec<_>>(),
-        "result": results.map(|entry| id(&entry_id(entry))).collect::<Vec<_>>(),
-        "endTime": done.ended,
+        "result": results(done, sources),
         "actionStatus": "http://schema.org/CompletedActionStatus",
     })
 }

@@ -6,21 +6,27 @@
 mod metadata;
 mod scrub;
 mod select;
+mod target;
 mod zip;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use contract::atomic::{self, FileWriter, Folder};
+use contract::atomic::{self, FileWriter};
 use contract::config::{self, Config};
 use contract::layout::{CONFIG, Layout, RECEIPT};
 use contract::plan::{self, Stage, Task};
-use contract::receipt::{self, Receipt};
-use contract::{hash, redact};
+use contract::receipt::{self, Reason, Receipt};
+use contract::{cli, hash, interrupt, redact};
 
 use crate::error::Error;
-use crate::graph::Graph;
+use crate::graph::{self, Graph};
+use crate::programs::Programs;
+use crate::{lock, shell, when};
 use scrub::Scrubber;
 use select::Fate;
+use target::Target;
 
 /// The file that makes a folder an RO-Crate.
 pub const METADATA: &str = "ro-crate-metadata.json";
@@ -50,6 +56,9 @@ pub struct CrateArgs {
     /// Licence of the crate, as the URL of its text
     #[arg(long, value_name = "URL")]
     pub license: Option<String>,
+    /// Date of publication; today, UTC, without it. The same study, options and date give the same bytes
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub date: Option<String>,
     /// Override one key of the study, such as paths.data=elsewhere; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -79,66 +88,93 @@ pub struct Done {
     pub task: Task,
     /// Its receipt.
     pub receipt: Receipt,
-    /// When that was written, ISO 8601.
-    pub ended: String,
 }
 
-/// Writes the crate of a finished study.
+/// Writes the crate of a finished study. `programs` is the folder of the stage programs.
 ///
 /// # Errors
-/// The study is not finished or not what its receipts say, or the crate cannot be written.
-pub fn run(args: &CrateArgs) -> Result<(), Error> {
+/// The study is not finished, is being run or is not what its receipts say, or the crate cannot be written.
+pub fn run(args: &CrateArgs, programs: &Path) -> Result<(), Error> {
     if args.license.as_ref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
         let example = "https://creativecommons.org/licenses/by/4.0/";
         return Err(Error::Usage(format!("--license expects the URL of the licence's text, such as {example}")));
     }
+    let date = date(args.date.as_deref())?;
     let config = Config::load(&args.study, &args.set)?;
+    let target = Target::new(&args.out)?;
     let layout = Layout::new(&config);
     let graph = Graph::new(plan::tasks(&config).map_err(Error::Splits)?);
-    let done = graph.tasks().iter().map(|task| finished(task, args)).collect::<Result<Vec<_>, _>>()?;
-    let out: PathBuf = args.out.components().collect();
-    let is_zip = out.extension().is_some_and(|ending| ending == "zip");
-    let target = if is_zip { out.with_extension("") } else { out.clone() };
-    refuse_others(&out, is_zip)?;
-    let failed = |source| Error::Io { path: out.clone(), source };
-    let folder = Folder::create(&target).map_err(failed)?;
-    let filled = Crate { args, config: &config, scrubber: Scrubber::new(&config, &layout), folder: folder.path() }
-        .fill(&done, &layout)
-        .and_then(|entries| if is_zip { pack(folder.path(), &out).map(|()| entries) } else { Ok(entries) });
-    let entries = match filled {
-        Ok(entries) => entries,
-        Err(error) => {
-            folder.discard();
-            return Err(error);
-        }
-    };
-    if is_zip {
-        folder.discard()
-    } else {
-        folder.commit().map_err(failed)?
+    let programs = Programs::find(programs, graph.stages())?;
+    lock::refuse_if_held(&config.study, &layout)?;
+    let (done, rebuilt) = finished(args, &config, &graph, &programs)?;
+    let (temporary, folder) = target.begin()?;
+    let scrubber = Scrubber::new(&config, &layout);
+    let entries = Crate { args, config: &config, scrubber, folder: &folder, date }.fill(&done, &layout)?;
+    target.place(temporary)?;
+    crate::say(&ending(&target.out, &entries, &config));
+    if !rebuilt.is_empty() {
+        let programs = rebuilt.into_iter().collect::<Vec<_>>().join(", ");
+        crate::say(&format!(
+            "note: the study was run by other builds of {programs}; its receipts name those it was run by\n"
+        ));
     }
-    crate::say(&ending(&out, &entries, &config));
     Ok(())
 }
 
-fn finished(task: &Task, args: &CrateArgs) -> Result<Done, Error> {
-    let Some(receipt) = receipt::read(&task.output) else {
-        return Err(Error::Unfinished { task: task.id.clone(), study: args.study.clone() });
+/// The date of publication.
+fn date(given: Option<&str>) -> Result<String, Error> {
+    let Some(given) = given else {
+        let now = when::iso(SystemTime::now());
+        return Ok(now.split('T').next().unwrap_or_default().to_owned());
     };
-    let path = task.output.join(RECEIPT);
-    let time = std::fs::metadata(&path).and_then(|found| found.modified());
-    let ended = crate::when::iso(time.map_err(|source| Error::Io { path, source })?);
-    Ok(Done { task: task.clone(), receipt, ended })
+    let numbers: Vec<Option<u32>> = given.split('-').map(|part| part.parse().ok()).collect();
+    let is_date = matches!(numbers[..], [Some(_), Some(1..=12), Some(1..=31)]);
+    if is_date && given.len() == 10 {
+        return Ok(given.to_owned());
+    }
+    Err(Error::Usage(format!("--date expects a day as 2026-01-31, got \"{given}\"")))
 }
 
-/// Nothing but another crate is written over.
-fn refuse_others(out: &Path, is_zip: bool) -> Result<(), Error> {
-    let empty = |folder: &Path| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-    let ours = if is_zip { out.is_file() } else { out.join(METADATA).is_file() || empty(out) };
-    if out.file_name().is_some() && (!out.exists() || ours) {
-        return Ok(());
+/// The tasks of a study in which a run with the same settings would have nothing to do, and the programs that were built anew since: what
+/// they made is what it was.
+fn finished(
+    args: &CrateArgs,
+    config: &Config,
+    graph: &Graph,
+    programs: &Programs,
+) -> Result<(Vec<Done>, BTreeSet<String>), Error> {
+    let mut rebuilt = BTreeSet::new();
+    let judged = graph::judge_by(graph, programs, &mut hash::Cache::default(), |reason| match reason {
+        Reason::Program { program, .. } => {
+            rebuilt.insert(program.clone());
+            false
+        }
+        _ => true,
+    })?;
+    let why: Vec<(&Task, &Reason)> = graph
+        .tasks()
+        .iter()
+        .zip(&judged)
+        .flat_map(|(task, one)| one.reasons.iter().map(move |why| (task, why)))
+        .collect();
+    let mut damaged =
+        why.iter().map(|(_, reason)| if let Reason::Output { file, .. } = reason { Some(file) } else { None });
+    if let (Some(Some(path)), true) = (damaged.next(), damaged.all(|file| file.is_some())) {
+        return Err(Error::Damaged { path: path.clone(), study: args.study.clone() });
     }
-    Err(Error::Usage(format!("--out {} is there and is no crate; name a new folder or a .zip file", out.display())))
+    let reasons: Vec<String> = why.iter().map(|(task, reason)| format!("{}: {reason}", task.id)).collect();
+    let unfinished = |reasons| {
+        let command = shell::chumoku("run", &args.study, &args.set);
+        Error::Unfinished { study: config.study.clone(), reasons, command }
+    };
+    if !reasons.is_empty() {
+        return Err(unfinished(cli::summary(&reasons)));
+    }
+    let done = |task: &Task| {
+        let receipt = receipt::read(&task.output).ok_or_else(|| unfinished(task.id.clone()))?;
+        Ok(Done { task: task.clone(), receipt })
+    };
+    Ok((graph.tasks().iter().map(done).collect::<Result<_, Error>>()?, rebuilt))
 }
 
 fn ending(out: &Path, entries: &[Entry], config: &Config) -> String {
@@ -167,6 +203,7 @@ struct Crate<'a> {
     config: &'a Config,
     scrubber: Scrubber,
     folder: &'a Path,
+    date: String,
 }
 
 impl Crate<'_> {
@@ -180,6 +217,9 @@ impl Crate<'_> {
             Some("all settings; paths are taken out".to_owned()),
         )?);
         for one in done {
+            if interrupt::requested() {
+                return Err(Error::Stopped);
+            }
             self.task(one, layout, &mut entries)?;
             entries.extend(self.log(one, layout)?);
         }
@@ -192,7 +232,8 @@ impl Crate<'_> {
     }
 
     fn about(&self) -> metadata::About<'_> {
-        metadata::About { config: self.config, license: self.args.license.as_deref(), patients: patients(self.config) }
+        let (license, date) = (self.args.license.as_deref(), self.date.as_str());
+        metadata::About { config: self.config, license, patients: patients(self.config), date }
     }
 
     /// The files of a task.

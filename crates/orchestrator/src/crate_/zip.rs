@@ -1,9 +1,11 @@
-//! A ZIP archive of stored entries: what a crate holds is compressed already, or small.
+//! A ZIP archive of stored entries, and what is in one that is there: what a crate holds is compressed already, or small.
 //!
 //! After PKWARE's APPNOTE.TXT 6.3, without ZIP64, so neither a file nor the archive may reach 4 GiB. The time of every entry is the
 //! format's first, 1980-01-01, so that the same files are the same bytes.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 
 const LOCAL: u32 = 0x0403_4b50;
 const CENTRAL: u32 = 0x0201_4b50;
@@ -80,6 +82,84 @@ impl<W: Write> Zip<W> {
         self.written += bytes.len() as u64;
         self.to.write_all(bytes)
     }
+}
+
+/// An entry in the directory of an archive.
+struct Listed {
+    name: String,
+    is_stored: bool,
+    size: u32,
+    at: u32,
+}
+
+/// The names of all entries of the archive `path`.
+///
+/// # Errors
+/// It cannot be read, or is no ZIP archive (or a ZIP64 one, which none of ours is).
+pub fn names(path: &Path) -> io::Result<Vec<String>> {
+    Ok(directory(&mut File::open(path)?)?.into_iter().map(|entry| entry.name).collect())
+}
+
+/// The bytes of the entry `name`.
+///
+/// # Errors
+/// As [`names`], and if there is no such entry, or it is compressed.
+pub fn read(path: &Path, name: &str) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let entry = directory(&mut file)?.into_iter().find(|entry| entry.name == name && entry.is_stored);
+    let entry = entry.ok_or_else(no_archive)?;
+    // Lengths of name and extra field stand at the end of the head's 30 bytes.
+    let head = part(&mut file, u64::from(entry.at), 30)?;
+    let behind = u64::from(u16_at(&head, 26)?) + u64::from(u16_at(&head, 28)?);
+    part(&mut file, u64::from(entry.at) + 30 + behind, u64::from(entry.size))
+}
+
+fn directory(file: &mut File) -> io::Result<Vec<Listed>> {
+    let whole = file.metadata()?.len();
+    // The end is 22 bytes and a comment of less than 65,536.
+    let tail = whole.min(22 + 0xFFFF);
+    let tail = part(file, whole - tail, tail)?;
+    let end = tail.windows(4).rposition(|four| four == END.to_le_bytes()).ok_or_else(no_archive)?;
+    let (size, at) = (u32_at(&tail, end + 12)?, u32_at(&tail, end + 16)?);
+    let bytes = part(file, u64::from(at), u64::from(size))?;
+    let (mut all, mut next) = (Vec::new(), 0);
+    while next < bytes.len() {
+        if u32_at(&bytes, next)? != CENTRAL {
+            return Err(no_archive());
+        }
+        let length = |field| u16_at(&bytes, next + field).map(usize::from);
+        let (name, more) = (length(28)?, length(30)? + length(32)?);
+        let text = bytes.get(next + 46..next + 46 + name).ok_or_else(no_archive)?;
+        let name_text = String::from_utf8_lossy(text).into_owned();
+        let (is_stored, size) = (u16_at(&bytes, next + 10)? == 0, u32_at(&bytes, next + 20)?);
+        all.push(Listed { name: name_text, is_stored, size, at: u32_at(&bytes, next + 42)? });
+        next += 46 + name + more;
+    }
+    Ok(all)
+}
+
+fn no_archive() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "no ZIP archive of stored entries")
+}
+
+/// `length` bytes of a file, if it has them.
+fn part(file: &mut File, from: u64, length: u64) -> io::Result<Vec<u8>> {
+    let whole = file.metadata()?.len();
+    from.checked_add(length).filter(|end| *end <= whole).ok_or_else(no_archive)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = vec![0; usize::try_from(length).map_err(|_| no_archive())?];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> io::Result<u16> {
+    let two = bytes.get(at..at + 2).and_then(|two| two.try_into().ok());
+    two.map(u16::from_le_bytes).ok_or_else(no_archive)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> io::Result<u32> {
+    let four = bytes.get(at..at + 4).and_then(|four| four.try_into().ok());
+    four.map(u32::from_le_bytes).ok_or_else(no_archive)
 }
 
 fn too_large() -> io::Error {

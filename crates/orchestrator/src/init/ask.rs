@@ -1,6 +1,8 @@
 //! Questions on the terminal.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Write};
+
+use contract::cli;
 
 use crate::error::Error;
 
@@ -18,17 +20,22 @@ impl Asker {
     /// The flag's value, or the answer, or the default.
     ///
     /// # Errors
-    /// There is none of them; the error names the flag.
+    /// There is none of them; the error names the flag. Ctrl-D ended the questions.
     pub fn ask(&self, question: &str, given: Option<&str>, default: Option<&str>, flag: &str) -> Result<String, Error> {
         let answer = match given {
             Some(given) => Some(given.to_owned()),
             None if self.is_silent => None,
             None => {
-                eprint!("{question}{}: ", default.map_or_else(String::new, |default| format!(" [{default}]")));
+                let default = default.map_or_else(String::new, |default| format!(" [{default}]"));
+                let _ = write!(std::io::stderr(), "{question}{default}: ");
                 let mut line = String::new();
-                let read = std::io::stdin().lock().read_line(&mut line);
+                // No line at all, not even an empty one, is Ctrl-D: whoever wants no more is asked no more.
+                if !std::io::stdin().lock().read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+                    cli::say("");
+                    return Err(Error::Stopped);
+                }
                 let line = line.trim().to_owned();
-                (read.is_ok() && !line.is_empty()).then_some(line)
+                (!line.is_empty()).then_some(line)
             }
         };
         answer

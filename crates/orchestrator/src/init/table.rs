@@ -121,6 +121,13 @@ impl Table {
     }
 }
 
+/// The table that will be made of a manifest whatever is answered, since the manifest lacks a column of ours.
+pub(super) fn converted(seen: &Seen) -> Option<PathBuf> {
+    let Seen::Manifest { table } = seen else { return None };
+    let lacks = |name: &&str| !table.header.iter().any(|known| known == name);
+    [column::PATH, column::PATIENT_ID, column::LABEL].iter().any(lacks).then(|| table.path.with_extension(CONVERTED))
+}
+
 /// Patients and labels, understood.
 pub(super) struct Labelled {
     /// Class names by index.
@@ -199,17 +206,10 @@ impl Labelled {
 
     /// Where the table as preprocess reads it belongs, unless it is so already: a manifest beside the table, whose folder its paths are
     /// relative to and whose files a run watches; labels beside the study.
-    ///
-    /// # Errors
-    /// The file exists.
-    pub fn place(&self, seen: &Seen, out: &Path, force: bool) -> Result<Option<PathBuf>, Error> {
-        let Some(table) = seen.table().filter(|table| !self.is_plain(table)) else { return Ok(None) };
+    pub fn place(&self, seen: &Seen, out: &Path) -> Option<PathBuf> {
+        let table = seen.table().filter(|table| !self.is_plain(table))?;
         let beside = if self.columns.0.is_some() { &table.path } else { out };
-        let to = beside.with_extension(CONVERTED);
-        if to.exists() && !force {
-            return Err(Error::Usage(format!("{} exists; give --force to write over it", to.display())));
-        }
-        Ok(Some(to))
+        Some(beside.with_extension(CONVERTED))
     }
 
     /// Writes the table as preprocess reads it.
