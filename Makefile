@@ -90,9 +90,9 @@ reproduce-elsewhere: build ## a tiny study here and on emulated processors of tw
 crash: build ## a tiny study killed 200 times at random moments: the same bytes in the end
 	@CHUMOKU_CRASHES=200 $(CARGO) test $(LOCKED) --release --workspace --test crash -- --nocapture
 
-# Tools of Cargo's own, in versions that are pinned; each takes some minutes to build.
+# Tools of Cargo's own, in versions that are pinned; each takes some minutes to build, without optimisation half of them.
 .cargo-tools/bin/cargo-deny:
-	@$(CARGO) install cargo-deny@0.20.2 --locked --quiet --root .cargo-tools
+	@$(CARGO) install cargo-deny@0.20.2 --debug --locked --quiet --root .cargo-tools
 .cargo-tools/bin/cargo-cyclonedx:
 	@$(CARGO) install cargo-cyclonedx@0.5.9 --locked --quiet --root .cargo-tools
 
