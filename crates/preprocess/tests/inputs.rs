@@ -166,6 +166,19 @@ fn assert_clean(what: &str, bytes: &[u8]) {
     assert!(found.is_empty(), "{what} says {found:?}: {text}");
 }
 
+/// The key alone tells who is who: to look somebody up makes none, and neither does a study that had one.
+fn a_lost_key_is_not_made_anew(study: &Study, pseudonym: &str) {
+    let (key, config) = (study.path("data/t/pseudonym.key"), study.path("study.yaml").display().to_string());
+    let secret = std::fs::read(&key).expect("a key");
+    std::fs::remove_file(&key).expect("to lose the key");
+    for outcome in [support::preprocess(["whois", pseudonym, "--config", &config]), study.run(&["--force"])] {
+        let text = outcome.stderr;
+        assert!(outcome.code == 4 && text.contains("the key of the pseudonyms is gone"), "{text}");
+    }
+    assert!(!key.exists());
+    std::fs::write(&key, secret).expect("the key again");
+}
+
 #[test]
 fn names_dates_and_raw_ids_are_in_no_output_log_or_error() {
     let study = Study::new().set("pseudonyms", "keyed");
@@ -198,19 +211,7 @@ fn names_dates_and_raw_ids_are_in_no_output_log_or_error() {
     let config = study.path("study.yaml").display().to_string();
     let whois = support::preprocess(["whois", &pseudonym, "--config", &config]);
     assert!(whois.code == 0 && SECRETS.contains(&whois.stdout.trim()), "{}{}", whois.stdout, whois.stderr);
-    // The key alone tells who is who: to look somebody up makes none, and neither does a study that had one.
-    let key = study.path("data/t/pseudonym.key");
-    let secret = std::fs::read(&key).expect("a key");
-    std::fs::remove_file(&key).expect("to lose the key");
-    for outcome in [support::preprocess(["whois", &pseudonym, "--config", &config]), study.run(&["--force"])] {
-        assert!(
-            outcome.code == 4 && outcome.stderr.contains("the key of the pseudonyms is gone"),
-            "{}",
-            outcome.stderr
-        );
-    }
-    assert!(!key.exists());
-    std::fs::write(&key, secret).expect("the key again");
+    a_lost_key_is_not_made_anew(&study, &pseudonym);
     // Errors: a damaged file, a missing label, two labels, an empty series.
     let slice = study.path(&format!("data/t/0_raw/{}/MRN-4712_1.dcm", files[1]));
     let whole = std::fs::read(&slice).expect("a slice");
