@@ -401,11 +401,12 @@ pub fn seal(
 /// Moves what no task wrote out of the folder `output`, which is about to be replaced: the user's notes beside a report, or a user's CT
 /// where the study's own would go.
 fn set_strangers_aside(output: &Path) -> io::Result<()> {
-    if !output.is_dir() {
+    // Of a link only the link is replaced, and what it leads to stays.
+    if !output.is_dir() || output.is_symlink() {
         return Ok(());
     }
     let known = read(output).map(|receipt| receipt.outputs).unwrap_or_default();
-    let mut strangers = hash::walk(output)?;
+    let mut strangers = all_files(output)?;
     strangers.retain(|file| file != Path::new(RECEIPT) && !known.contains_key(&*file.to_string_lossy()));
     if strangers.is_empty() {
         return Ok(());
@@ -437,6 +438,20 @@ fn complete(task: &Task) -> Option<Folder> {
     let receipt = self::read(folder.path())
         .filter(|receipt| receipt.task == task.id && flatten(&receipt.config) == flatten(&task.config))?;
     outputs(folder.path()).is_ok_and(|found| found == receipt.outputs).then_some(folder)
+}
+
+/// All files below `folder`, relative to it and sorted, hidden ones too. A link counts as a file, whatever it leads to.
+fn all_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let (mut found, mut open) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(relative) = open.pop() {
+        for entry in std::fs::read_dir(folder.join(&relative))? {
+            let entry = entry?;
+            let list = if entry.file_type()?.is_dir() { &mut open } else { &mut found };
+            list.push(relative.join(entry.file_name()));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Ends what a process that was killed had begun: an output that was complete under its temporary name, receipt and all, gets its final

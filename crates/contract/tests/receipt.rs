@@ -112,6 +112,19 @@ fn what_no_task_wrote_is_moved_aside_and_not_removed() {
     made(folder.path());
     assert_eq!(kept("out.kept-2/folds").as_deref(), Some("CT"));
     assert_eq!(kept("out/folds").as_deref(), Some("a,b"));
+    // Links are moved, and never what they lead to.
+    std::fs::create_dir(folder.path().join("archive")).unwrap();
+    std::fs::write(folder.path().join("archive/slice"), "CT").unwrap();
+    std::os::unix::fs::symlink(folder.path().join("archive"), task.output.join("link")).unwrap();
+    std::fs::write(task.output.join(".hidden"), "mine").unwrap();
+    made(folder.path());
+    assert!(folder.path().join("out.kept-3/link").is_symlink());
+    assert_eq!(kept("out.kept-3/.hidden").as_deref(), Some("mine"));
+    std::fs::remove_dir_all(&task.output).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("archive"), &task.output).unwrap();
+    made(folder.path());
+    assert_eq!(kept("archive/slice").as_deref(), Some("CT"));
+    assert!(!task.output.is_symlink() && !folder.path().join("out.kept-4").exists());
 }
 
 #[test]
