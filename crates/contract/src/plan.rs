@@ -76,14 +76,18 @@ fn single(stage: Stage, inputs: Vec<(String, PathBuf)>, config: Value, output: P
 /// Flag of the phantom's and of preprocess's program for the second set of CT.
 pub(crate) const REVERSED: &str = "--reversed";
 
+/// `settings` as they are for the set of CT that `config` is a view of.
+fn settings_of_set(config: &Config, settings: Value) -> Value {
+    if config.is_reversed { json!({ "reversed": true, "of": settings }) } else { settings }
+}
+
 /// `task` as it is for the study's second set of CT, if `config` is that.
 fn of_set(config: &Config, task: Task) -> Task {
     if !config.is_reversed {
         return task;
     }
     let id = format!("{}/reversed", task.id);
-    let config = json!({ "reversed": true, "of": task.config });
-    Task { id, config, arguments: vec![REVERSED.to_owned()], ..task }
+    Task { id, config: settings_of_set(config, task.config), arguments: vec![REVERSED.to_owned()], ..task }
 }
 
 /// The task that makes synthetic CT.
@@ -128,7 +132,7 @@ fn slice_settings(config: &Config, without: &[&str]) -> Value {
 /// Hash of the settings that the content of `slices.parquet` depends on. The checks only decide whether there is one.
 pub fn slices_hash(config: &Config) -> String {
     let settings = slice_settings(config, &["check_units", "check_orientation", "allow_empty_series"]);
-    hash::value(&if config.is_reversed { json!({ "reversed": true, "of": settings }) } else { settings })
+    hash::value(&settings_of_set(config, settings))
 }
 
 /// The task that makes `folds.parquet`.
