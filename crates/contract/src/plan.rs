@@ -125,13 +125,23 @@ pub fn preprocess(config: &Config) -> Task {
 /// writes.
 fn slice_settings(config: &Config, without: &[&str]) -> Value {
     let keys = [&["input", "labels", "manifest", "lesions", "model", "threads"], without].concat();
-    let what = config.section("preprocess", &keys);
+    let mut what = config.section("preprocess", &keys);
+    without_new_defaults(&mut what);
     json!({ "classes": config.values["classes"], "instructions": config.values["instructions"], "preprocess": what })
+}
+
+/// Keys that came after the first studies, with the value at which everything is as it was before they came. At that value they are no part of
+/// the settings, so that a finished study stays finished and its files keep their bytes.
+const NEW_KEYS: [(&str, &str); 2] = [("hu_offset", "0.0"), ("unlabelled", "\"error\"")];
+
+fn without_new_defaults(section: &mut Value) {
+    let Value::Object(map) = section else { return };
+    map.retain(|key, value| !NEW_KEYS.iter().any(|(new, old)| key == new && value.to_string() == *old));
 }
 
 /// Hash of the settings that the content of `slices.parquet` depends on. The checks only decide whether there is one.
 pub fn slices_hash(config: &Config) -> String {
-    let settings = slice_settings(config, &["check_units", "check_orientation", "allow_empty_series"]);
+    let settings = slice_settings(config, &["check_units", "check_orientation", "allow_empty_series", "unlabelled"]);
     hash::value(&settings_of_set(config, settings))
 }
 

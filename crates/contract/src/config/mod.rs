@@ -157,6 +157,11 @@ pub struct Preprocess {
     pub image_low_hu: f64,
     /// HU of white in an image file.
     pub image_high_hu: f64,
+    /// Added to every stored CT value to give HU.
+    #[schemars(range(min = -70000.0, max = 70000.0))]
+    pub hu_offset: f64,
+    /// What happens to patients of the CT without a label.
+    pub unlabelled: Unlabelled,
     /// Side of the slices written, pixels.
     #[schemars(range(min = 64, max = 2048))]
     pub size: u32,
@@ -201,6 +206,16 @@ pub enum SeriesChoice {
     Largest,
     /// Every one.
     All,
+}
+
+/// What happens to patients of the CT without a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unlabelled {
+    /// The stage ends with an error.
+    Error,
+    /// They are left out and listed.
+    Skip,
 }
 
 /// How patient ids are treated.
