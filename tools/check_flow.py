@@ -41,10 +41,10 @@ def main():
     assert len({row["slice_id"] for row in tested}) == len(tested), "a slice was tested twice"
     by_class = Counter(row["label"] for row in tested)
     wanted = [
-        f'{number(segmented, "slice")} of {number(len({row["patient_id"] for row in series}), "patient")}',
+        f'{number(segmented, "slice")} of {number(len({row["patient_id"] for row in series if row["series_id"]}), "patient")}',
         f'{number(len(kept), "slice")} of {number(len(patients), "patient")}',
         f'{number(len(tested), "slice")} of {number(len({row["patient_id"] for row in tested}), "patient")}',
-        *[f'{reason.replace("_", " ")}: {count}' for reason, count in Counter(row["reason"] for row in excluded).items()],
+        *[f'{reason.replace("_", " ")}: {count}' for reason, count in Counter(row["reason"] for row in excluded if row["reason"] != "no_ct").items()],
         *[f'{flag.replace("_", " ")}: {count}' for flag, count in flags.items()],
         *[f"|{number(count, 'slice')}|" for count in by_class.values()],
     ]

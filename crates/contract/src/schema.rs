@@ -94,6 +94,12 @@ pub mod mask_value {
     pub const LEFT: u8 = 2;
 }
 
+/// Values of the `reason` column of excluded.csv that more than one stage knows.
+pub mod reason {
+    /// A labelled patient of whom the input has no file; the row has no slice and no source.
+    pub const NO_CT: &str = "no_ct";
+}
+
 /// Values of the `flags` column.
 pub mod flag {
     /// No lung pixel at all.

@@ -42,9 +42,14 @@ pub fn largest(series: Vec<Series>) -> Choice {
     choice
 }
 
+/// Sorts series by preference, the best first.
+pub fn sort(series: &mut [Series]) {
+    series.sort_by(|a, b| rank(a).cmp(&rank(b)));
+}
+
 /// The one series of a folder that is taken, and the others in the order of preference. `series` is not empty.
 pub fn best(mut series: Vec<Series>) -> (Series, Vec<Series>) {
-    series.sort_by(|a, b| rank(a).cmp(&rank(b)));
+    sort(&mut series);
     let others = series.split_off(1);
     (series.remove(0), others)
 }

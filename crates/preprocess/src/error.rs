@@ -25,6 +25,17 @@ fn listed(series: &[String]) -> String {
     text
 }
 
+/// What may have happened to ids that a spreadsheet has saved.
+fn alike_note(alike: usize) -> String {
+    match alike {
+        0 => String::new(),
+        alike => format!(
+            " ({alike} of them have an id in the labels that differs only by leading zeros, capital letters or blanks, as spreadsheets \
+             change them: write these ids as DICOM has them, in a column of text)"
+        ),
+    }
+}
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -92,6 +103,22 @@ pub enum Error {
         patient: String,
         /// What is wrong, and what to do.
         message: String,
+    },
+    /// Patients of the CT without a label.
+    #[error(
+        "{} of {of} patients of the CT have no label in {}: {}{}; `chumoku-preprocess whois --unlabelled --config STUDY.yaml` lists their \
+         PatientIDs and folders; add a row with patient_id and label for each, or set preprocess.unlabelled: skip to leave them out",
+        .patients.len(), .labels.display(), listed(.patients), alike_note(*.alike)
+    )]
+    Unlabelled {
+        /// Their ids in the outputs.
+        patients: Vec<String>,
+        /// Patients of the CT in all.
+        of: usize,
+        /// How many have an id in the labels that differs by leading zeros, case or blanks alone.
+        alike: usize,
+        /// The labels file.
+        labels: PathBuf,
     },
     /// A series cannot be what it claims.
     #[error("{what}: {finding}; if it is right all the same, {advice}")]
@@ -172,6 +199,7 @@ impl Coded for Error {
             | Self::NoCt { .. }
             | Self::Row { .. }
             | Self::Patient { .. }
+            | Self::Unlabelled { .. }
             | Self::Suspect { .. } => Exit::Input,
             Self::Model { .. } => Exit::Missing,
             Self::NoLungs { .. } | Self::EmptySeries { .. } => Exit::Audit,

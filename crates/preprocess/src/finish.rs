@@ -1,5 +1,6 @@
 //! The end of the line for a series: masks, their quality, the decision on each slice, and the outputs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use contract::config::Config;
@@ -8,14 +9,17 @@ use contract::layout::{EXCLUDED, LESIONS, SHEETS, SLICES};
 use contract::schema::flag;
 use ndarray::Array2;
 
+use crate::choice::OTHER_SERIES;
 use crate::error::Error;
-use crate::inputs::{LeftOut, Series};
+use crate::inputs::{Absent, Inputs, Series};
 use crate::lesions::LesionTable;
 use crate::lungs::{self, Frame};
 use crate::model::LungModel;
+use crate::patients::{self, NO_CT};
 use crate::pipeline::Reduced;
 use crate::preflight::{self, Clue, Finding, Scope};
 use crate::quality::{self, SeriesQuality, SliceQuality};
+use crate::second_choice::REPLACED;
 use crate::sheet::{self, Sheets, Tile};
 use crate::slices::{self, Excluded, Row, SliceTable};
 use crate::window;
@@ -108,6 +112,29 @@ fn slice_quality(config: &Config, series: &Series, index: usize, slice: &Reduced
 }
 
 impl Finished {
+    /// Slices that are written, and all.
+    pub fn kept(&self) -> (usize, usize) {
+        (self.quality.kept(), self.quality.slices.len())
+    }
+
+    /// Adds a remark on the series.
+    pub fn remark(&mut self, remark: &'static str) {
+        self.quality.remarks.push(remark);
+    }
+
+    /// Leaves all slices of the series out, those with lung for `reason`.
+    pub fn leave_out(&mut self, reason: &'static str) {
+        let rows = std::mem::take(&mut self.rows);
+        self.excluded.extend(rows.into_iter().map(|row| Excluded {
+            slice_id: Some(row.slice_id),
+            patient_id: row.patient_id,
+            source: row.source,
+            lung_fraction: Some(row.lung_fraction),
+            reason,
+        }));
+        self.quality.slices.iter_mut().for_each(|slice| slice.left_out = slice.left_out.or(Some(reason)));
+    }
+
     /// Writes the slice down, or why it is left out.
     fn decide(&mut self, series: &Series, index: usize, quality: SliceQuality, pictures: Pictures) {
         let (patient_id, source) = (series.patient_id.clone(), series.slices[index].source.clone());
@@ -135,6 +162,17 @@ impl Finished {
     }
 }
 
+/// The row of `excluded.csv` of a labelled patient of whom the input has no file at all.
+fn without_ct(absent: &Absent) -> Option<Excluded> {
+    (absent.reason == NO_CT).then(|| Excluded {
+        slice_id: None,
+        patient_id: absent.patient_id.clone(),
+        source: String::new(),
+        lung_fraction: None,
+        reason: NO_CT,
+    })
+}
+
 /// What becomes of the finished series, in their order.
 pub struct Finisher<'a> {
     config: &'a Config,
@@ -146,6 +184,7 @@ pub struct Finisher<'a> {
     excluded: Vec<Excluded>,
     clues: Vec<Clue>,
     empty: Vec<String>,
+    absent: Vec<Absent>,
 }
 
 impl<'a> Finisher<'a> {
@@ -153,8 +192,8 @@ impl<'a> Finisher<'a> {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn new(config: &'a Config, folder: &Path, model: &LungModel, left_out: &[LeftOut]) -> Result<Self, Error> {
-        let excluded = left_out.iter().map(|file| Excluded {
+    pub fn new(config: &'a Config, folder: &Path, model: &LungModel, inputs: &Inputs) -> Result<Self, Error> {
+        let excluded = inputs.left_out.iter().map(|file| Excluded {
             slice_id: None,
             patient_id: file.patient_id.clone(),
             source: file.source.clone(),
@@ -168,9 +207,10 @@ impl<'a> Finisher<'a> {
             lesions: LesionTable::create(&folder.join(LESIONS))?,
             sheets: Sheets::new(&folder.join(SHEETS)),
             quality: Vec::new(),
-            excluded: excluded.collect(),
+            excluded: excluded.chain(inputs.absent.iter().filter_map(without_ct)).collect(),
             clues: Vec::new(),
             empty: Vec::new(),
+            absent: inputs.absent.clone(),
         })
     }
 
@@ -186,21 +226,31 @@ impl<'a> Finisher<'a> {
     pub fn take(&mut self, finished: Vec<Finished>) -> Result<(), Error> {
         let mut rows = Vec::new();
         for mut one in finished {
-            if let Some(finding) = preflight::orientation(&one.clues, Scope::Series) {
+            let is_used = !one.quality.remarks.contains(&REPLACED);
+            if let Some(finding) = preflight::orientation(&one.clues, Scope::Series).filter(|_| is_used) {
                 self.flipped(&one.description, finding)?;
                 one.quality.remarks.push("orientation");
             }
-            if one.quality.is_empty() {
+            if is_used && one.quality.is_empty() {
                 self.empty.push(one.description);
             }
             self.sheets.add(&one.tiles)?;
             rows.extend(one.rows);
             self.excluded.extend(one.excluded);
             self.quality.push(one.quality);
-            self.clues.extend(one.clues);
+            self.clues.extend(one.clues.into_iter().filter(|_| is_used));
         }
+        // A series that was taken in place of another stands where that one stood.
+        rows.sort_by(|a, b| a.slice_id.cmp(&b.slice_id));
         self.table.write(&rows)?;
         self.lesions.write(&rows)
+    }
+
+    /// Takes files off the list of what was left out, since their series is used after all.
+    pub fn use_after_all(&mut self, series: &Series) {
+        let used: BTreeSet<&str> = series.slices.iter().map(|slice| slice.source.as_str()).collect();
+        let is_used = |row: &Excluded| row.reason == OTHER_SERIES && used.contains(row.source.as_str());
+        self.excluded.retain(|row| !is_used(row));
     }
 
     fn flipped(&self, what: &str, finding: Finding) -> Result<(), Error> {
@@ -215,7 +265,7 @@ impl<'a> Finisher<'a> {
     ///
     /// # Errors
     /// The study as a whole looks flipped, a series has no lung at all, nothing is left, or an output cannot be written.
-    pub fn finish(self, folder: &Path) -> Result<(Vec<SeriesQuality>, Vec<Excluded>), Error> {
+    pub fn finish(mut self, folder: &Path) -> Result<(Vec<SeriesQuality>, Vec<Excluded>), Error> {
         if let Some(finding) = preflight::orientation(&self.clues, Scope::Study) {
             self.flipped("the study as a whole", finding)?;
         }
@@ -227,11 +277,12 @@ impl<'a> Finisher<'a> {
         if !self.empty.is_empty() && !self.config.preprocess.allow_empty_series {
             return Err(Error::EmptySeries { series: self.empty });
         }
+        patients::remark(&mut self.quality);
         self.table.commit()?;
         self.lesions.commit()?;
         self.sheets.finish()?;
         slices::write_excluded(&folder.join(EXCLUDED), self.excluded.clone())?;
-        quality::write(folder, &self.quality)?;
+        quality::write(folder, &self.quality, &self.absent)?;
         Ok((self.quality, self.excluded))
     }
 }

@@ -1,4 +1,5 @@
-//! `chumoku-preprocess inspect` and `look`: what is there, before any work. Asked by `chumoku check` and `chumoku init`; nothing is written.
+//! `chumoku-preprocess inspect` and `look`: what is there, before any work. Asked by `chumoku check` and `chumoku init`; nothing is
+//! written but the key of the study's pseudonyms.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -6,8 +7,6 @@ use std::path::PathBuf;
 use contract::cli::{self, StageArgs};
 use contract::config::Config;
 use contract::inspection::{Found, Inspection, Refusal, Series};
-use contract::layout::Layout;
-use contract::plan;
 
 use crate::error::Error;
 use crate::lesions::Lesions;
@@ -48,7 +47,7 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
     let model = LungModel::load(&settings.model, Trust::Study(settings.model_sha256.as_deref()));
     let model = model.map(|model| model.sha256().to_owned()).map_err(refusal);
     // Synthetic CT is not there yet.
-    let input = if config.phantom.enabled { Ok(Found::default()) } else { input(config).map_err(refusal) };
+    let input = if config.phantom.enabled { Ok(Found::default()) } else { input(&config).map_err(refusal) };
     print(serde_json::to_string(&Inspection { model, input }));
     Ok(())
 }
@@ -63,19 +62,10 @@ fn refusal(error: Error) -> Refusal {
     Refusal::of(&error, message)
 }
 
-fn input(mut config: Config) -> Result<Found, Error> {
-    // To look is not to begin: a study that has no key yet makes it in a folder that goes again.
-    let scratch = std::env::temp_dir();
-    let scratch = tempfile::tempdir().map_err(|source| Error::Write { path: scratch, source })?;
-    if !Layout::new(&config).pseudonym_key().exists() {
-        if config.preprocess.manifest.is_none() {
-            config.preprocess.labels = Some(plan::labels_file(&config));
-            config.preprocess.input = Some(Layout::new(&config).preprocess_input(&config));
-        }
-        config.paths.data = scratch.path().to_owned();
-    }
-    let mut naming = Naming::new(&config)?;
-    find(&config, &mut naming).map_err(|error| naming.hide_in(error))
+/// The study's key is made here if it has none yet: what is printed of patients has the pseudonyms that a run gives them.
+fn input(config: &Config) -> Result<Found, Error> {
+    let mut naming = Naming::new(config)?;
+    find(config, &mut naming).map_err(|error| naming.hide_in(error))
 }
 
 fn find(config: &Config, naming: &mut Naming) -> Result<Found, Error> {

@@ -116,6 +116,11 @@ impl Patients {
         self.0.get(patient).map(|(label, _)| *label)
     }
 
+    /// The patients, sorted, with their labels.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.0.iter().map(|(patient, (label, _))| (patient.as_str(), *label))
+    }
+
     /// The patients, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

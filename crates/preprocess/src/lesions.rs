@@ -49,7 +49,8 @@ impl Lesions {
             }
             opened => opened.map_err(unusable)?.select(&columns),
         };
-        let wanted: BTreeSet<&str> = series.iter().flat_map(keys).flatten().collect();
+        let with_alternatives = series.iter().flat_map(|one| std::iter::once(one).chain(&one.alternatives));
+        let wanted: BTreeSet<&str> = with_alternatives.flat_map(keys).flatten().collect();
         let mut lesions = Self { path, by_source: BTreeMap::new() };
         for batch in reader.batches(BATCH_ROWS).map_err(unusable)? {
             lesions.learn(&batch.map_err(unusable)?, &wanted)?;

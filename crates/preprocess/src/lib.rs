@@ -1,6 +1,6 @@
 //! CT to lung masks to windowed slices: the first stage, and the one-shot segmentation of a volume.
 //!
-//! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`geometry`], [`lungs`], [`survey`], [`preflight`] and [`choice`] are pure functions;
+//! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`patients`], [`geometry`], [`lungs`], [`survey`], [`preflight`] and [`choice`] are pure functions;
 //! [`dicom`], [`hounsfield`], [`images`], [`labels`], [`lesions`] and [`nifti_io`] read; [`privacy`] names patients; [`model`] runs the network;
 //! [`stage`] (by way of [`inputs`], [`pipeline`], [`finish`]), and [`segment`], [`prepare`] and [`paint`] (by way of [`source`], [`volume`])
 //! put them together.
@@ -25,6 +25,7 @@ pub mod morphology;
 pub mod nifti_io;
 pub mod overlay;
 pub mod paint;
+pub mod patients;
 pub mod pipeline;
 pub mod preflight;
 pub mod prepare;
@@ -32,6 +33,7 @@ pub mod privacy;
 pub mod protocol;
 pub mod quality;
 pub mod runs;
+pub mod second_choice;
 pub mod segment;
 pub mod sheet;
 pub mod slices;

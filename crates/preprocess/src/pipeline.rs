@@ -22,6 +22,7 @@ use crate::inputs::{Opened, Series};
 use crate::lesions::Lesions;
 use crate::lungs::Frame;
 use crate::model::{self, LungModel};
+use crate::second_choice::SecondChoice;
 use crate::survey::Survey;
 use crate::{preflight, protocol, window};
 
@@ -44,7 +45,7 @@ pub struct Reduced {
 
 /// What a slice's reduction depends on.
 #[derive(Clone, Copy)]
-struct Reduction<'a> {
+pub struct Reduction<'a> {
     config: &'a Config,
     shipped: bool,
     lesions: &'a Lesions,
@@ -84,7 +85,8 @@ pub fn run<'a>(
         let (batches, pool) = (&batches, &pool);
         let reduction = Reduction { config, shipped: model.is_shipped(), lesions };
         scope.spawn(move || read_ahead(batches, reduction, pool, &to_network));
-        let finishing = scope.spawn(move || finish(finisher, labelled, pool));
+        let second = SecondChoice { config, reduction, model, pool };
+        let finishing = scope.spawn(move || finish(finisher, labelled, second));
         let network = label(model, config, read, &to_finisher, (pool, &progress));
         drop(to_finisher);
         let finished = finishing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -95,13 +97,18 @@ pub fn run<'a>(
     result
 }
 
-/// Series in batches of some 64 slices.
+/// Series in batches of some 64 slices. Where another series of a study may take the place of one, the patient's series stay together, so
+/// that rows can be sorted.
 fn batches(series: &[Series]) -> Vec<&[Series]> {
     let mut batches = Vec::new();
     let (mut start, mut slices) = (0, 0);
     for (index, one) in series.iter().enumerate() {
         slices += one.slices.len();
-        if slices >= BATCH_SLICES || index + 1 == series.len() {
+        let has_choice = |other: &Series| !other.alternatives.is_empty();
+        let goes_on = series
+            .get(index + 1)
+            .is_some_and(|next| next.patient_id == one.patient_id && (has_choice(one) || has_choice(next)));
+        if (slices >= BATCH_SLICES && !goes_on) || index + 1 == series.len() {
             batches.push(&series[start..=index]);
             (start, slices) = (index + 1, 0);
         }
@@ -128,7 +135,7 @@ fn read_ahead<'a>(
 }
 
 /// The slices of a batch, reduced. The first error in order, whatever the threads do.
-fn read(series: &[Series], reduction: Reduction) -> Result<Vec<Reduced>, Error> {
+pub fn read(series: &[Series], reduction: Reduction) -> Result<Vec<Reduced>, Error> {
     let opened: Vec<Result<Opened, Error>> = series.par_iter().map(Series::open).collect();
     let opened = opened.into_iter().collect::<Result<Vec<Opened>, Error>>()?;
     let places: Vec<(usize, usize)> = series
@@ -203,11 +210,13 @@ fn label<'a>(
     Ok(())
 }
 
+/// Masks, quality and rows of the batches. Everything for one series at a time, so the order of batches is that of the rows.
 fn finish<'a>(
     mut finisher: Finisher<'a>,
     from: Receiver<Labelled>,
-    pool: &rayon::ThreadPool,
+    second: SecondChoice,
 ) -> Result<Finisher<'a>, Error> {
+    let (config, trims) = finisher.settings();
     for Labelled { batch, labels } in from {
         let (mut slices, mut labels) = (batch.slices.into_iter(), labels.into_iter());
         let per_series: Vec<_> = batch
@@ -222,12 +231,15 @@ fn finish<'a>(
                 )
             })
             .collect();
-        let (config, trims) = finisher.settings();
-        let finished: Vec<_> = pool.install(|| {
+        let finished: Vec<_> = second.pool.install(|| {
             let one = |(series, slices, labels)| crate::finish::series(config, trims, series, (slices, labels));
             per_series.into_par_iter().map(one).collect()
         });
-        finisher.take(finished)?;
+        let mut all = Vec::new();
+        for (series, one) in batch.series.iter().zip(finished) {
+            all.extend(second.replace(series, one, &mut finisher)?);
+        }
+        finisher.take(all)?;
     }
     Ok(finisher)
 }

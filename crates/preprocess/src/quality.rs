@@ -7,7 +7,7 @@ use contract::schema::{column, flag, mask_value};
 use ndarray::Array2;
 
 use crate::error::Error;
-use crate::inputs::Series;
+use crate::inputs::{Absent, Series};
 use crate::lungs;
 use crate::morphology::Mask;
 use crate::slices::write_csv;
@@ -108,16 +108,27 @@ impl SeriesQuality {
     /// Volume of right and left lung, ml, if the spacing is known.
     pub fn lungs_ml(&self) -> Option<[f64; 2]> {
         let add = |sum: [f64; 2], ml: [f64; 2]| [sum[0] + ml[0], sum[1] + ml[1]];
-        self.slices.iter().try_fold([0.0; 2], |sum, slice| slice.ml.map(|ml| add(sum, ml)))
+        let known = !self.slices.is_empty();
+        known.then(|| self.slices.iter().try_fold([0.0; 2], |sum, slice| slice.ml.map(|ml| add(sum, ml))))?
     }
 }
 
-/// Writes both tables to `folder`.
+/// Writes both tables to `folder`. A labelled patient without a series has a row of their own in `qa.csv`, with the reason among the remarks.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write(folder: &Path, series: &[SeriesQuality]) -> Result<(), Error> {
-    write_series(&folder.join(QUALITY), series)?;
+pub fn write(folder: &Path, series: &[SeriesQuality], absent: &[Absent]) -> Result<(), Error> {
+    let without_series = absent.iter().map(|patient| SeriesQuality {
+        patient_id: patient.patient_id.clone(),
+        series_id: String::new(),
+        label: patient.label,
+        slices: Vec::new(),
+        remarks: vec![patient.reason],
+    });
+    let mut all: Vec<SeriesQuality> = series.iter().cloned().chain(without_series).collect();
+    // Stable: the series of a patient keep their order.
+    all.sort_by(|a, b| a.patient_id.cmp(&b.patient_id));
+    write_series(&folder.join(QUALITY), &all)?;
     write_slices(&folder.join(QUALITY_SLICES), series)
 }
 

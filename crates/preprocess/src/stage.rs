@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::finish::Finisher;
 use crate::lesions::Lesions;
 use crate::model::{self, LIBTORCH, LungModel, Trust};
+use crate::patients::{self, Loss};
 use crate::privacy::Naming;
 use crate::quality::SeriesQuality;
 use crate::{inputs, pipeline};
@@ -24,6 +25,8 @@ pub struct Summary {
     pub series: Vec<SeriesQuality>,
     /// Slices or files left out, by reason.
     pub excluded: BTreeMap<&'static str, usize>,
+    /// Labelled patients with no slice, or with few.
+    pub losses: Vec<Loss>,
     /// Conditions for the receipt.
     pub environment: BTreeMap<String, String>,
 }
@@ -44,7 +47,7 @@ fn all(config: &Config, folder: &Path, naming: &mut Naming) -> Result<Summary, E
     let inputs = inputs::collect(config, naming)?;
     inputs.notes.iter().for_each(|note| contract::say!("note: {note}"));
     let lesions = Lesions::load(config, &inputs.series)?;
-    let finisher = Finisher::new(config, folder, &model, &inputs.left_out)?;
+    let finisher = Finisher::new(config, folder, &model, &inputs)?;
     let finisher = pipeline::run(config, &model, (&inputs.series, &lesions), threads, finisher)?;
     let (series, left_out) = finisher.finish(folder)?;
     let mut excluded: BTreeMap<&'static str, usize> = BTreeMap::new();
@@ -57,10 +60,12 @@ fn all(config: &Config, folder: &Path, naming: &mut Naming) -> Result<Summary, E
         ("model_sha256", model.sha256().to_owned()),
     ];
     let environment = environment.map(|(key, value)| (key.to_owned(), value)).into();
-    Ok(Summary { patients: patients(config, &series), series, excluded, environment })
+    let losses = patients::losses(&series, &inputs.absent);
+    patients::warning(&losses).into_iter().for_each(|warning| contract::say!("warning: {warning}"));
+    Ok(Summary { patients: with_slices(config, &series), series, excluded, losses, environment })
 }
 
-fn patients(config: &Config, series: &[SeriesQuality]) -> BTreeMap<String, usize> {
+fn with_slices(config: &Config, series: &[SeriesQuality]) -> BTreeMap<String, usize> {
     let with_slices = series.iter().filter(|series| series.kept() > 0);
     let found: BTreeSet<(usize, &str)> = with_slices.map(|series| (series.label, series.patient_id.as_str())).collect();
     let count = |label: usize| found.iter().filter(|(other, _)| *other == label).count();
@@ -75,7 +80,7 @@ impl std::fmt::Display for Summary {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         let sum = |value: fn(&SeriesQuality) -> usize| self.series.iter().map(value).sum::<usize>();
         let counted = |(name, count): (&dyn std::fmt::Display, usize)| format!("{count} {name}");
-        let patients = self.patients.iter().map(|(class, count)| counted((class, *count))).collect();
+        let by_class = self.patients.iter().map(|(class, count)| counted((class, *count))).collect();
         let excluded = self.excluded.iter().map(|(reason, count)| counted((reason, *count))).collect();
         let flags = flag::ALL.map(|flag| (flag, self.series.iter().map(|series| series.flagged(flag)).sum::<usize>()));
         let flags =
@@ -85,7 +90,10 @@ impl std::fmt::Display for Summary {
             .iter()
             .flat_map(|series| &series.remarks)
             .for_each(|remark| *remarks.entry(remark).or_default() += 1);
-        writeln!(out, "patients     {}", list(patients))?;
+        writeln!(out, "patients     {}", list(by_class))?;
+        if !self.losses.is_empty() {
+            writeln!(out, "lost         {} (qa.csv)", patients::by_reason(&self.losses).join("; "))?;
+        }
         writeln!(out, "series       {}", self.series.len())?;
         if !remarks.is_empty() {
             let remarks = remarks.iter().map(|(remark, count)| counted((remark, *count))).collect();

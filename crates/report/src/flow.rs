@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::config::Config;
 use contract::layout::{EXCLUDED, Layout};
+use contract::schema::reason::NO_CT;
 
 use crate::error::Error;
 use crate::folds::FoldRow;
@@ -101,6 +102,18 @@ fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> u64 {
     ids.collect::<BTreeSet<_>>().len() as u64
 }
 
+/// Patients named in one line.
+const NAMED: usize = 5;
+
+/// "all slices of 2 patients: a, b"; None without patients.
+fn lost(what: &str, patients: &BTreeSet<&str>) -> Option<String> {
+    let named: Vec<&str> = patients.iter().take(NAMED).copied().collect();
+    let more = patients.len() - named.len();
+    let rest = if more > 0 { format!(" and {more} more (qa.csv)") } else { String::new() };
+    (!named.is_empty())
+        .then(|| format!("{what} {}: {}{rest}", plural(patients.len() as u64, "patient"), named.join(", ")))
+}
+
 /// "12 slices of 3 patients".
 fn of_patients(slices: u64, patients: u64) -> String {
     format!("{} of {}", plural(slices, "slice"), plural(patients, "patient"))
@@ -115,9 +128,14 @@ fn by_reason<'a>(rows: impl Iterator<Item = &'a str>) -> Vec<String> {
 
 impl Before {
     fn flow(&self, classes: &[String], predictions: &Predictions) -> Flow {
-        let (files, masks) = self.excluded.iter().partition::<Vec<_>, _>(|row| row.slice_id.is_none());
-        let steps =
-            [self.input(&files, &masks), Some(self.segmented(&files, &masks)), Some(self.masked()), self.folded()];
+        let (absent, present): (Vec<_>, Vec<_>) = self.excluded.iter().partition(|row| row.reason == NO_CT);
+        let (files, masks): (Vec<_>, Vec<_>) = present.into_iter().partition(|row| row.slice_id.is_none());
+        let steps = [
+            self.input(&files, &masks, &absent),
+            Some(self.segmented(&files, &masks)),
+            Some(self.masked()),
+            self.folded(),
+        ];
         let tested = Step { words: tested(predictions), out: None };
         let counts = folds(predictions);
         let class = |(label, name): (usize, &String)| {
@@ -131,27 +149,30 @@ impl Before {
         }
     }
 
-    /// The input with the files that were left out unread; None if there are none.
-    fn input(&self, files: &[&ExcludedRow], masks: &[&ExcludedRow]) -> Option<Step> {
-        if files.is_empty() {
+    /// The input with the files that were left out unread, and labelled patients without a file; None if there are neither.
+    fn input(&self, files: &[&ExcludedRow], masks: &[&ExcludedRow], absent: &[&ExcludedRow]) -> Option<Step> {
+        if files.is_empty() && absent.is_empty() {
             return None;
         }
         let patients = self.slices.iter().map(|row| row.patient_id.as_str());
-        let all = distinct(patients.chain(self.excluded.iter().map(|row| row.patient_id.as_str())));
+        let all: BTreeSet<&str> = patients.chain(self.excluded.iter().map(|row| row.patient_id.as_str())).collect();
         let (left, slices) = (files.len() as u64, (self.slices.len() + masks.len()) as u64);
         let words = Words {
             title: "Input".to_owned(),
             lines: vec![
-                plural(all, "patient"),
+                plural(all.len() as u64, "patient"),
                 format!("{} and {}", plural(slices, "slice"), plural(left, "other file")),
             ],
         };
-        let lost = all - distinct(self.seen(masks));
+        let without_ct: BTreeSet<&str> = absent.iter().map(|row| row.patient_id.as_str()).collect();
+        let seen: BTreeSet<&str> = self.seen(masks).chain(without_ct.iter().copied()).collect();
+        let unused = all.difference(&seen).copied().collect();
+        let reasons = by_reason(files.iter().map(|row| row.reason.as_str())).into_iter();
         let out = Words {
             title: format!("Left out before segmentation: {}", plural(left, "file")),
-            lines: by_reason(files.iter().map(|row| row.reason.as_str()))
-                .into_iter()
-                .chain((lost > 0).then(|| format!("all there is of {}", plural(lost, "patient"))))
+            lines: reasons
+                .chain(lost("all there is of", &unused))
+                .chain(lost("labelled, without CT:", &without_ct))
                 .collect(),
         };
         Some(Step { words, out: Some(out) })
@@ -176,12 +197,13 @@ impl Before {
         let unit = if self.of_pictures { "each an image file".to_owned() } else { format!("in {series} series") };
         let title = if files.is_empty() { "Input, segmented" } else { "Segmented" };
         let words = Words { title: title.to_owned(), lines: vec![of_patients(slices, seen), unit] };
-        let lost = seen - distinct(self.slices.iter().map(|row| row.patient_id.as_str()));
+        let kept: BTreeSet<&str> = self.slices.iter().map(|row| row.patient_id.as_str()).collect();
+        let empty = self.seen(masks).filter(|patient| !kept.contains(patient)).collect();
         let out = (!masks.is_empty()).then(|| Words {
             title: format!("Left out for their lung mask: {}", plural(masks.len() as u64, "slice")),
             lines: by_reason(masks.iter().map(|row| row.reason.as_str()))
                 .into_iter()
-                .chain((lost > 0).then(|| format!("all slices of {}", plural(lost, "patient"))))
+                .chain(lost("all slices of", &empty))
                 .collect(),
         });
         Step { words, out }
@@ -265,7 +287,7 @@ mod tests {
         ExcludedRow { slice_id: slice.map(str::to_owned), patient_id: patient.into(), reason: reason.into() }
     }
 
-    /// Patients p and q are tested, r is trained on, t is dropped, u has no slice with a mask, v has a scout alone.
+    /// Patients p and q are tested, r is trained on, t is dropped, u has no slice with a mask, v has a scout alone, w no file.
     fn before() -> Before {
         let slices = vec![
             slice("p", 0, 0, &[]),
@@ -286,6 +308,7 @@ mod tests {
             left_out(Some("u/s/0"), "u", "empty_mask"),
             left_out(None, "v", "localizer"),
             left_out(None, "p", "localizer"),
+            left_out(None, "w", "no_ct"),
         ];
         Before { slices, excluded, folds, fold_count: 1, of_pictures: false }
     }
@@ -312,12 +335,15 @@ mod tests {
             let words = flow.steps[step].out.as_ref().unwrap();
             format!("{} / {}", words.title, words.lines.join("; "))
         };
-        assert_eq!(lines(0), "6 patients; 7 slices and 2 other files");
-        assert_eq!(out(0), "Left out before segmentation: 2 files / localizer: 2; all there is of 1 patient");
+        assert_eq!(lines(0), "7 patients; 7 slices and 2 other files");
+        assert_eq!(
+            out(0),
+            "Left out before segmentation: 2 files / localizer: 2; all there is of 1 patient: v; labelled, without CT: 1 patient: w"
+        );
         assert_eq!(lines(1), "7 slices of 5 patients; in 5 series");
         assert_eq!(
             out(1),
-            "Left out for their lung mask: 2 slices / empty mask: 1; little lung: 1; all slices of 1 patient"
+            "Left out for their lung mask: 2 slices / empty mask: 1; little lung: 1; all slices of 1 patient: u"
         );
         assert_eq!(
             lines(2),

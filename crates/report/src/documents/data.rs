@@ -78,13 +78,17 @@ pub(super) fn counts(run: &Run) -> String {
 /// What was left out, by reason.
 pub(super) fn left_out(run: &Run) -> String {
     let total: usize = run.files.excluded.values().sum();
+    let without_ct = match run.files.without_ct {
+        0 => String::new(),
+        count => format!(" The input has no CT of {} in the labels.", plural(count as u64, "patient")),
+    };
     if total == 0 {
-        return "Preprocessing left nothing out.".to_owned();
+        return format!("Preprocessing left nothing out.{without_ct}");
     }
     let reasons: Vec<String> =
         run.files.excluded.iter().map(|(reason, count)| format!("{count} for {}", plain(reason))).collect();
     format!(
-        "Preprocessing left out {}: {}; excluded.csv, beside the slices, names each.",
+        "Preprocessing left out {}: {}; excluded.csv, beside the slices, names each.{without_ct}",
         plural(total as u64, "slice or file").replace("slice or files", "slices or files"),
         join(&reasons)
     )

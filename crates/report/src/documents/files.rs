@@ -5,7 +5,8 @@ use std::path::Path;
 
 use contract::config::Config;
 use contract::layout::{EXCLUDED, Layout, QUALITY, WEIGHTS};
-use contract::schema::flag;
+use contract::schema::reason::NO_CT;
+use contract::schema::{column, flag};
 use contract::{hash, plan, receipt};
 use serde_json::Value;
 
@@ -65,6 +66,8 @@ pub struct Quality {
 pub struct Files {
     /// Slices and files left out, by reason.
     pub excluded: BTreeMap<String, usize>,
+    /// Labelled patients of whom the input has no file.
+    pub without_ct: usize,
     /// The study's patients and slices after what was left out.
     pub all: Counts,
     /// A partition for each fold that is held out.
@@ -104,10 +107,12 @@ impl Files {
         for row in read::flow::excluded(&layout.masks().join(EXCLUDED))? {
             *excluded.entry(row.reason).or_default() += 1;
         }
+        let without_ct = excluded.remove(NO_CT).unwrap_or_default();
         let tasks = plan::tasks(config).map_err(Error::Folds)?;
         let settings: Vec<Value> = tasks.into_iter().map(|task| serde_json::json!([task.id, task.config])).collect();
         Ok(Self {
             excluded,
+            without_ct,
             all: Counts::of(rows.iter(), classes),
             partitions: (0..folds).map(partition).collect(),
             quality: if quality.exists() { Some(summed(&quality)?) } else { None },
@@ -125,9 +130,12 @@ fn summed(path: &Path) -> Result<Quality, Error> {
         let place = csv.require(name)?;
         csv.records.iter().map(|record| csv.number::<u64>(record, place, "a whole number")).sum::<Result<u64, Error>>()
     };
+    // A labelled patient without a series has a row of their own.
+    let series_id = csv.require(column::SERIES_ID)?;
+    let series = csv.records.iter().filter(|record| !record[series_id].is_empty()).count() as u64;
     let flags = flag::ALL.into_iter().map(|flag| Ok((flag, sum(flag)?))).collect::<Result<Vec<_>, Error>>()?;
     Ok(Quality {
-        series: csv.records.len() as u64,
+        series,
         slices: sum("slices")?,
         kept: sum("kept")?,
         flags: flags.into_iter().filter(|(_, count)| *count > 0).collect(),

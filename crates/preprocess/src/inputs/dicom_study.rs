@@ -1,0 +1,189 @@
+//! The series of a folder of DICOM files with labels by patient.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use contract::config::{Config, SeriesChoice};
+use contract::layout::Layout;
+use contract::plan;
+
+use super::unlabelled::{self, UNLABELLED};
+use super::{Absent, Inputs, Kind, LeftOut, Series, SliceFile};
+use crate::choice::{self, Choice, OTHER_SERIES};
+use crate::dicom;
+use crate::error::Error;
+use crate::labels::{self, Patients};
+use crate::patients::{self, NO_CT, NO_USABLE_SERIES};
+use crate::privacy::Naming;
+
+/// Reason for the files of a series whose slices are not axial.
+const NOT_AXIAL: &str = "not_axial";
+
+/// The other series of each study (StudyInstanceUID) of each patient, in the order of preference.
+type Others = BTreeMap<(String, String), Vec<Series>>;
+
+/// The series that are segmented, what is left out, and the labelled patients who have none.
+///
+/// # Errors
+/// A file or the labels cannot be read, there is no axial CT, or a patient has no label or no usable id.
+pub fn collect(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
+    let folder = Layout::new(config).preprocess_input(config);
+    naming.set_root(&folder);
+    let labels = labels::read(&plan::labels_file(config), &config.classes)?;
+    labels.names().for_each(|name| naming.register(name, []));
+    let scan = dicom::scan(&folder).inspect_err(|_| register_all(naming, &folder))?;
+    register(&scan, naming);
+    Study { config, folder, labels, naming }.inputs(scan)
+}
+
+/// Registers the patients of a scan, and the folders in which their files are.
+fn register(scan: &dicom::Scan, naming: &mut Naming) {
+    for header in scan.series.iter().filter_map(|series| series.slices.first()) {
+        naming.register(&header.patient, secrets(&header.names));
+    }
+    for header in scan.series.iter().flat_map(|series| &series.slices) {
+        naming.register_folder(&header.file);
+    }
+}
+
+/// Registers the patients of all files that can be read, so that the error about one that cannot hides them.
+fn register_all(naming: &mut Naming, folder: &Path) {
+    for file in contract::hash::walk(folder).unwrap_or_default() {
+        if let Some(header) = dicom::headers(folder, &file).unwrap_or_default().first() {
+            naming.register(&header.patient, secrets(&header.names));
+            naming.register_folder(&header.file);
+        }
+    }
+}
+
+/// Secrets as text, to be hidden.
+fn secrets(names: &[dicom::Secret]) -> impl Iterator<Item = &str> {
+    names.iter().map(|dicom::Secret(name)| name.as_str())
+}
+
+/// What is known of the input before series have the names of the outputs.
+struct Study<'a> {
+    config: &'a Config,
+    folder: PathBuf,
+    labels: Patients,
+    naming: &'a Naming,
+}
+
+impl Study<'_> {
+    fn inputs(&self, scan: dicom::Scan) -> Result<Inputs, Error> {
+        let mut inputs = Inputs::default();
+        if scan.other_files > 0 {
+            inputs.notes.push(format!("files in the input that are not DICOM and were skipped: {}", scan.other_files));
+        }
+        let mut left_out = scan.skipped;
+        let with_files: BTreeSet<String> = left_out.iter().map(|file| file.patient.clone()).collect();
+        let with_files = &with_files | &scan.series.iter().map(|series| series.patient.clone()).collect();
+        let series = self.labelled(scan.series, &mut left_out)?;
+        let Choice { taken, others } = self.choose(series, &mut left_out)?;
+        let mut others = self.by_study(others)?;
+        for one in taken {
+            let study = (one.patient.clone(), one.study.clone());
+            let alternatives = others.remove(&study).unwrap_or_default();
+            inputs.series.push(Series { alternatives, ..self.named(one)? });
+        }
+        inputs.notes.extend(counted_by_reason(&left_out));
+        inputs.left_out = left_out.into_iter().map(|file| self.named_file(file)).collect();
+        inputs.absent = self.absent(&inputs.series, &with_files)?;
+        inputs.notes.extend(patients::absent_note(&inputs.absent));
+        Ok(inputs)
+    }
+
+    /// The series of patients who have a label. The others are an error, or left out.
+    fn labelled(
+        &self,
+        series: Vec<dicom::Series>,
+        left_out: &mut Vec<dicom::Skipped>,
+    ) -> Result<Vec<dicom::Series>, Error> {
+        let has_label = |one: &dicom::Series| self.labels.label(&one.patient).is_some();
+        let (labelled, others): (Vec<_>, Vec<_>) = series.into_iter().partition(has_label);
+        unlabelled::check(self.config, &others, &labelled, &self.labels, self.naming)?;
+        left_out.extend(others.into_iter().flat_map(|series| series.into_skipped(UNLABELLED)));
+        Ok(labelled)
+    }
+
+    /// The axial series that are segmented, and the others of their studies.
+    fn choose(&self, series: Vec<dicom::Series>, left_out: &mut Vec<dicom::Skipped>) -> Result<Choice, Error> {
+        let is_axial = |series: &dicom::Series| series.axial().slices_are_axial();
+        let (axial, turned): (Vec<_>, Vec<_>) = series.into_iter().partition(is_axial);
+        left_out.extend(turned.into_iter().flat_map(|series| series.into_skipped(NOT_AXIAL)));
+        if axial.is_empty() {
+            let found = "no series of a labelled patient has axial slices".to_owned();
+            return Err(Error::NoCt { folder: self.folder.clone(), found });
+        }
+        let choice = match self.config.preprocess.series {
+            SeriesChoice::All => Choice { taken: axial, others: Vec::new() },
+            SeriesChoice::Largest => choice::largest(axial),
+        };
+        let others = choice.others.iter().cloned().flat_map(|series| series.into_skipped(OTHER_SERIES));
+        left_out.extend(others);
+        Ok(choice)
+    }
+
+    fn by_study(&self, mut series: Vec<dicom::Series>) -> Result<Others, Error> {
+        choice::sort(&mut series);
+        let mut others = Others::new();
+        for one in series {
+            let study = (one.patient.clone(), one.study.clone());
+            others.entry(study).or_default().push(self.named(one)?);
+        }
+        Ok(others)
+    }
+
+    /// A series under the names of the outputs.
+    fn named(&self, series: dicom::Series) -> Result<Series, Error> {
+        let patient_id = self.naming.patient(&series.patient)?;
+        let file = |(header, depth): (&dicom::Header, Option<f64>)| SliceFile {
+            path: self.folder.join(&header.file),
+            source: self.naming.source(&header.file.to_string_lossy(), &series.patient, secrets(&header.names)),
+            relative: header.file.to_string_lossy().into_owned(),
+            z_mm: depth.map(|depth| depth as f32),
+            frame: header.frame,
+        };
+        Ok(Series {
+            patient_id,
+            series_id: self.naming.series(&series.uid),
+            // Series of patients without a label were left out before.
+            label: self.labels.label(&series.patient).unwrap_or_default(),
+            slices: series.slices.iter().zip(series.depths()).map(file).collect(),
+            voxel_mm3: series.voxel_mm3(),
+            remarks: series.remarks.clone(),
+            alternatives: Vec::new(),
+            kind: Kind::Dicom(series.axial()),
+        })
+    }
+
+    fn named_file(&self, file: dicom::Skipped) -> LeftOut {
+        // A file without an id is left out all the same.
+        let patient_id = self.naming.patient(&file.patient).unwrap_or_default();
+        let source = self.naming.source(&file.file.to_string_lossy(), &file.patient, secrets(&file.names));
+        LeftOut { patient_id, source, reason: file.reason }
+    }
+
+    /// The labelled patients of whom no series is segmented; `with_files` has the PatientIDs of all DICOM files.
+    fn absent(&self, series: &[Series], with_files: &BTreeSet<String>) -> Result<Vec<Absent>, Error> {
+        let found: BTreeSet<&str> = series.iter().map(|series| series.patient_id.as_str()).collect();
+        let mut absent = Vec::new();
+        for (raw, label) in self.labels.iter() {
+            let patient_id = self.naming.patient(raw)?;
+            if !found.contains(patient_id.as_str()) {
+                let reason = if with_files.contains(raw) { NO_USABLE_SERIES } else { NO_CT };
+                absent.push(Absent { patient_id, label, reason });
+            }
+        }
+        absent.sort_by(|a, b| a.patient_id.cmp(&b.patient_id));
+        Ok(absent)
+    }
+}
+
+/// A line for what was left out of the input, by reason.
+fn counted_by_reason(left_out: &[dicom::Skipped]) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    left_out.iter().for_each(|skipped| *counts.entry(skipped.reason).or_default() += 1);
+    let list: Vec<String> = counts.iter().map(|(reason, files)| format!("{files} {reason}")).collect();
+    (!list.is_empty()).then(|| format!("DICOM files left out: {}; excluded.csv lists them", list.join(", ")))
+}

@@ -1,0 +1,76 @@
+//! Patients of the CT who have no label: an error that says how many and why, or left out where the study says so. Their raw ids and
+//! folders are printed by `whois --unlabelled` alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use contract::config::{Config, Unlabelled};
+use contract::id;
+use contract::plan;
+
+use crate::dicom;
+use crate::error::Error;
+use crate::labels::Patients;
+use crate::privacy::Naming;
+
+/// Reason for the files of a patient without a label.
+pub const UNLABELLED: &str = "unlabelled";
+
+/// A patient of the CT without a label. The id and the folder are raw: for the owner's terminal alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patient {
+    /// PatientID.
+    pub raw: String,
+    /// The folder that holds all the patient's slices, relative to the input.
+    pub folder: PathBuf,
+    /// Slices.
+    pub slices: usize,
+    /// An id of the labels that differs from this one by leading zeros, case or blanks alone.
+    pub alike: Option<String>,
+}
+
+/// The patients of these series, each of whom has no label.
+pub fn patients(series: &[dicom::Series], labels: &Patients) -> Vec<Patient> {
+    let by_folded: BTreeMap<String, &str> = labels.iter().map(|(raw, _)| (id::folded(raw), raw)).collect();
+    let mut found: BTreeMap<&str, Patient> = BTreeMap::new();
+    for one in series {
+        for header in &one.slices {
+            let folder = header.file.parent().unwrap_or(Path::new(""));
+            let patient = found.entry(&one.patient).or_insert_with(|| Patient {
+                raw: one.patient.clone(),
+                folder: folder.to_owned(),
+                slices: 0,
+                alike: by_folded.get(&id::folded(&one.patient)).map(|raw| (*raw).to_owned()),
+            });
+            patient.slices += 1;
+            while !folder.starts_with(&patient.folder) {
+                patient.folder.pop();
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Refuses `series` of patients without a label unless the study leaves them out. `labelled` are the others.
+///
+/// # Errors
+/// There are such patients and `preprocess.unlabelled` is `error`, or there is no patient with a label at all.
+pub fn check(
+    config: &Config,
+    series: &[dicom::Series],
+    labelled: &[dicom::Series],
+    labels: &Patients,
+    naming: &Naming,
+) -> Result<(), Error> {
+    let found = patients(series, labels);
+    let skips = config.preprocess.unlabelled == Unlabelled::Skip && !labelled.is_empty();
+    if found.is_empty() || skips {
+        return Ok(());
+    }
+    // A file without an id has a remedy of its own.
+    let patients = found.iter().map(|patient| naming.patient(&patient.raw)).collect::<Result<Vec<_>, _>>()?;
+    let alike = found.iter().filter(|patient| patient.alike.is_some()).count();
+    let all = labelled.iter().map(|series| series.patient.as_str()).collect::<std::collections::BTreeSet<_>>().len();
+    let (of, labels) = (all + found.len(), plan::labels_file(config));
+    Err(Error::Unlabelled { patients, of, alike, labels })
+}
