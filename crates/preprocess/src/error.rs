@@ -103,6 +103,16 @@ pub enum Error {
         /// What overrides it.
         advice: &'static str,
     },
+    /// Values are not HU.
+    #[error("{what}: {finding}; {remedy}")]
+    Units {
+        /// The series.
+        what: String,
+        /// What was seen.
+        finding: Finding,
+        /// What makes them HU, and what overrides the check.
+        remedy: String,
+    },
     /// Series without any lung.
     #[error(
         "{} series without any lung: {}; look at the input and the model, take them out, or set preprocess.allow_empty_series: true to \
@@ -172,7 +182,8 @@ impl Coded for Error {
             | Self::NoCt { .. }
             | Self::Row { .. }
             | Self::Patient { .. }
-            | Self::Suspect { .. } => Exit::Input,
+            | Self::Suspect { .. }
+            | Self::Units { .. } => Exit::Input,
             Self::Model { .. } => Exit::Missing,
             Self::NoLungs { .. } | Self::EmptySeries { .. } => Exit::Audit,
             Self::Usage(_) => Exit::Usage,

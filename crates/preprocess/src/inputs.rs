@@ -9,6 +9,7 @@ use contract::layout::Layout;
 use contract::plan;
 use ndarray::{Array2, Array3, Axis};
 
+use crate::ct_slice::CtSlice;
 use crate::error::Error;
 use crate::geometry::{Affine, Axial};
 use crate::privacy::Naming;
@@ -55,6 +56,7 @@ pub struct Series {
     pub voxel_mm3: Option<f64>,
     /// What was noticed about its geometry, such as `gantry_tilt`.
     pub remarks: Vec<&'static str>,
+    reading: hounsfield::Reading,
     kind: Kind,
 }
 
@@ -84,7 +86,7 @@ pub struct Inputs {
 pub enum Opened<'a> {
     /// From files.
     Files(&'a Series, hounsfield::Slices),
-    /// From memory: (slice, row, column) in HU, in the usual view.
+    /// From memory: (slice, row, column) as stated, in the usual view.
     Volume(Array3<f32>),
 }
 
@@ -96,12 +98,12 @@ impl Series {
     pub fn open(&self) -> Result<Opened<'_>, Error> {
         match (&self.kind, self.slices.first()) {
             (Kind::Volume, Some(first)) => {
-                let volume = nifti_io::read(&first.path)?;
+                let volume = nifti_io::read(&first.path)?.shifted(self.reading.offset_hu);
                 Ok(Opened::Volume(volume.affine.axial().turn(&volume.values)))
             }
             _ => {
                 let files = self.slices.iter().map(|slice| slice.path.as_path());
-                Ok(Opened::Files(self, hounsfield::Slices::open(files)?))
+                Ok(Opened::Files(self, hounsfield::Slices::open(files, self.reading)?))
             }
         }
     }
@@ -141,18 +143,18 @@ impl Opened<'_> {
     ///
     /// # Errors
     /// Its file is damaged.
-    pub fn slice(&self, index: usize) -> Result<Array2<f32>, Error> {
+    pub fn slice(&self, index: usize) -> Result<CtSlice, Error> {
         let (series, slices) = match self {
             Self::Volume(values) => {
-                return Ok(values.index_axis(Axis(0), index).to_owned());
+                return Ok(CtSlice::of(values.index_axis(Axis(0), index).to_owned()));
             }
             Self::Files(series, slices) => (series, slices),
         };
         let file = &series.slices[index];
         match &series.kind {
-            Kind::Image { range_hu, manifest, row } => images::read(&file.path, *range_hu)
+            Kind::Image { range_hu, manifest, row } => images::open(&file.path, *range_hu)
                 .map_err(|error| Error::Row { path: manifest.clone(), row: *row, message: error.to_string() }),
-            Kind::Dicom(_) => Ok(series.turn(slices.read(&file.path, file.frame)?)),
+            Kind::Dicom(_) => Ok(slices.read(&file.path, file.frame)?.turned(|hu| series.turn(hu))),
             Kind::Volume => unreachable!("a volume is opened as one"),
         }
     }
@@ -174,6 +176,7 @@ pub fn collect(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
 
 fn of_manifest(config: &Config, manifest: &Path, naming: &mut Naming) -> Result<Inputs, Error> {
     let range_hu = (config.preprocess.image_low_hu, config.preprocess.image_high_hu);
+    let reading = hounsfield::Reading { offset_hu: config.preprocess.hu_offset, ..Default::default() };
     let entries = images::read_manifest(manifest, &config.classes)?;
     entries.iter().for_each(|entry| naming.learn(&entry.patient, []));
     let mut inputs = Inputs::default();
@@ -181,15 +184,15 @@ fn of_manifest(config: &Config, manifest: &Path, naming: &mut Naming) -> Result<
         let patient_id = naming.patient(&entry.patient)?;
         let source = naming.source(&entry.source, &entry.patient, []);
         let image = Kind::Image { range_hu, manifest: manifest.to_owned(), row: entry.row };
-        let is_volume = nifti_io::is_nifti(&entry.path);
+        let is_volume = nifti_io::is_volume(&entry.path);
         let one = SliceFile { path: entry.path, source, relative: entry.source.clone(), z_mm: None, frame: None };
         let (series_id, label) = (naming.series(&entry.source), entry.label);
         if is_volume {
-            inputs.series.push(of_volume(&one, patient_id, series_id, label)?);
+            inputs.series.push(Series { reading, ..of_volume(&one, patient_id, series_id, label)? });
             continue;
         }
         let (slices, voxel_mm3, remarks, kind) = (vec![one], None, Vec::new(), image);
-        inputs.series.push(Series { patient_id, series_id, label, slices, voxel_mm3, remarks, kind });
+        inputs.series.push(Series { patient_id, series_id, label, slices, voxel_mm3, remarks, reading, kind });
     }
     Ok(inputs)
 }
@@ -200,7 +203,8 @@ fn of_volume(file: &SliceFile, patient_id: String, series_id: String, label: usi
     let slice = |z_mm| SliceFile { z_mm: Some(z_mm as f32), ..file.clone() };
     let slices = depths(shape, &affine).into_iter().map(slice).collect();
     let voxel_mm3 = Some(affine.voxel_mm3());
-    Ok(Series { patient_id, series_id, label, slices, voxel_mm3, remarks, kind: Kind::Volume })
+    let reading = hounsfield::Reading::default();
+    Ok(Series { patient_id, series_id, label, slices, voxel_mm3, remarks, reading, kind: Kind::Volume })
 }
 
 /// Position of each axial slice of a volume of `shape` along the slice axis, from feet to head, mm.
@@ -249,7 +253,8 @@ fn of_dicom(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
     };
     for series in chosen {
         let label = labels.label(&series.patient).ok_or_else(|| no_label(naming, &series.patient, &labels_file))?;
-        inputs.series.push(named(series, label, &folder, naming)?);
+        let reading = hounsfield::Reading { rescale: series.rescale, offset_hu: config.preprocess.hu_offset };
+        inputs.series.push(Series { reading, ..named(series, label, &folder, naming)? });
     }
     inputs.notes.extend(left_out_series(&left_out));
     for skipped in left_out {
@@ -310,7 +315,8 @@ fn named(series: dicom::Series, label: usize, folder: &Path, naming: &Naming) ->
     };
     let slices = series.slices.iter().zip(series.depths()).map(file).collect();
     let (series_id, remarks) = (naming.series(&series.uid), series.remarks.clone());
-    Ok(Series { series_id, label, slices, voxel_mm3: series.voxel_mm3(), patient_id, remarks, kind })
+    let reading = hounsfield::Reading::default();
+    Ok(Series { series_id, label, slices, voxel_mm3: series.voxel_mm3(), patient_id, remarks, reading, kind })
 }
 
 #[cfg(test)]

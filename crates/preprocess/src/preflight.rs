@@ -1,12 +1,19 @@
 //! Whether a series can be what it claims: Hounsfield units ([`units()`]), and seen the way its geometry says ([`orientation()`]).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::survey::Survey;
+
+mod grey;
+mod levels;
 mod orientation;
+mod steps;
 mod units;
 
+pub use grey::grey;
 pub use orientation::{Clue, Scope, clue, orientation};
-pub use units::units;
+pub use units::{Interface, units};
 
 /// What is wrong with a series, for an error message.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +23,36 @@ pub enum Finding {
         /// Least and largest value.
         range: (f32, f32),
         /// What they look like.
-        looks_like: &'static str,
+        looks_like: String,
+        /// What added to them gives HU, if that is all they lack.
+        offset: Option<f64>,
+    },
+    /// Some slices have another zero than the others.
+    Slices {
+        /// Their number.
+        count: usize,
+        /// Slices of the series.
+        of: usize,
+        /// The first of them, as a name or a number.
+        first: String,
+        /// How far they lie above the others, HU.
+        above: f32,
+    },
+    /// The grey of soft tissue goes up and down from slice to slice.
+    Uneven {
+        /// Pairs of neighbours with such a step.
+        pairs: usize,
+        /// All pairs.
+        of: usize,
+    },
+    /// The grey values of an image file are not spread over the range that was declared for them.
+    Grey {
+        /// Least and largest stored value.
+        stored: (f32, f32),
+        /// What they become in HU.
+        hu: (f32, f32),
+        /// HU of black and white that would give CT.
+        fits: Option<(f64, f64)>,
     },
     /// The spine lies in the front of the body.
     FrontBack {
@@ -39,9 +75,28 @@ pub enum Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Self::Units { range: (low, high), looks_like } => write!(
+            Self::Units { range: (low, high), looks_like, .. } => write!(
                 out,
                 "values from {low} to {high} cannot be HU: {looks_like}; expected air near -1000 and soft tissue near 0"
+            ),
+            Self::Slices { count, of, first, above } => {
+                let (far, side) = (above.abs(), if *above > 0.0 { "above" } else { "below" });
+                write!(
+                    out,
+                    "{count} of {of} slices, the first {first}, lie {far} HU {side} the others, as if their rescale intercept were missing \
+                     or applied twice; correct RescaleIntercept in them, or take them out"
+                )
+            }
+            Self::Uneven { pairs, of } => write!(
+                out,
+                "soft tissue changes by more than {} HU from one slice to the next in {pairs} of {of} pairs, as if each slice had been \
+                 scaled on its own, so no offset gives HU; export the series anew",
+                steps::UNEVEN_HU
+            ),
+            Self::Grey { stored, hu, .. } => write!(
+                out,
+                "its 16-bit values from {} to {} become {:.0} to {:.0} HU, which is no CT; expected air near -1000 and soft tissue near 0",
+                stored.0, stored.1, hu.0, hu.1
             ),
             Self::FrontBack { spine, slices } => write!(
                 out,
@@ -56,4 +111,11 @@ impl fmt::Display for Finding {
             ),
         }
     }
+}
+
+/// The remarks on the values of slices, each with the number of slices that have it.
+pub fn remarks<'a>(slices: impl IntoIterator<Item = &'a Survey>) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    slices.into_iter().flat_map(|slice| &slice.remarks).for_each(|remark| *counts.entry(*remark).or_default() += 1);
+    counts
 }
