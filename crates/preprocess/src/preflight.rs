@@ -84,7 +84,7 @@ impl fmt::Display for Finding {
                 write!(
                     out,
                     "{count} of {of} slices, the first {first}, lie {far} HU {side} the others, as if their rescale intercept were missing \
-                     or applied twice; correct RescaleIntercept in them, or take them out"
+                     or applied twice; correct their RescaleIntercept or their values, or take them out"
                 )
             }
             Self::Uneven { pairs, of } => write!(

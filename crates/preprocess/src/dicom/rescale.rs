@@ -100,7 +100,7 @@ impl Usual {
         for slice in slices {
             let Some(pair) = slice.whole() else {
                 lacking = true;
-                half |= slice.intercept.is_some();
+                half |= slice.intercept.is_some() && slice.unusable.is_none();
                 continue;
             };
             usual = match usual {

@@ -12,6 +12,12 @@ const TISSUE: std::ops::RangeInclusive<i32> = -200..=300;
 const DENSE_FROM: i32 = 700;
 /// Lower than air with its noise, HU.
 const BELOW_AIR: i32 = -1300;
+/// HU that nothing measured has, above the usual values of padding.
+const NOTHING: (i32, i32) = (-1900, -1200);
+/// Bone and contrast agent: from here, HU.
+const BONE_FROM: i32 = 150;
+/// Most of what nothing measured has, if there is not as much bone.
+const MOST_NOTHING: f64 = 0.005;
 /// HU of air outside the body, and of padding that stands for air.
 const AIR: std::ops::RangeInclusive<i32> = -1060..=-900;
 /// Soft tissue without bone and contrast agent, HU.
@@ -29,6 +35,9 @@ const KNOWN: [f64; 6] = [-1024.0, -1000.0, -32_768.0, 1024.0, 1000.0, -8192.0];
 const EXACT: f64 = 15.0;
 /// A known offset is preferred to a measured one that fits better by less than this factor.
 const PREFER_KNOWN: f64 = 0.7;
+
+/// Least part of all values that an offset which is not known brings to air and soft tissue.
+const CLEAR: f64 = 0.5;
 
 /// Width of a bin.
 const BIN: i32 = 4;
@@ -90,7 +99,8 @@ impl Levels {
 
     /// True for values that can be HU.
     pub(super) fn are_hu(&self) -> bool {
-        self.measured.0 < self.measured.1 && self.shares(0).reach(PASSES) && !self.go_too_low() && !self.go_too_far()
+        let levels = self.shares(0).reach(PASSES) && self.is_upright(0);
+        self.measured.0 < self.measured.1 && levels && !self.go_too_low() && !self.go_too_far()
     }
 
     pub(super) fn have_tissue(&self) -> bool {
@@ -105,6 +115,16 @@ impl Levels {
     pub(super) fn go_too_low(&self) -> bool {
         let low = self.within(i32::MIN, BELOW_AIR);
         low >= 4 * self.within(BELOW_AIR, AIR_BELOW) && low as f64 >= CONVINCES.tissue * self.count as f64
+    }
+
+    /// False for values that have what nothing measured has, and more of it than of bone, as inverted ones have.
+    fn is_upright(&self, offset: i32) -> bool {
+        let nothing = self.within(NOTHING.0 - offset, NOTHING.1 - offset);
+        nothing as f64 <= MOST_NOTHING * self.count as f64 || nothing <= self.bone(offset)
+    }
+
+    fn bone(&self, offset: i32) -> usize {
+        self.within(BONE_FROM - offset, i32::MAX)
     }
 
     /// True if many values are above what 15 bits hold, as those of no scanner are.
@@ -135,7 +155,7 @@ impl Levels {
         let bins = self.bins.iter().map(|(bin, count)| (-bin - 1, *count)).collect();
         let padding = self.padding.iter().map(|(value, count)| (-value, *count)).collect();
         let inverted = Self { bins, padding, ..*self };
-        inverted.shares(0).reach(CONVINCES) || inverted.offset().is_some()
+        inverted.fit(0.0).is_some() || inverted.offset().is_some()
     }
 
     /// Values from `low` up to, but not including, `high`.
@@ -160,7 +180,8 @@ impl Levels {
     fn fit(&self, offset: f64) -> Option<f64> {
         let whole = offset.round() as i32;
         let near = |range: std::ops::RangeInclusive<i32>| self.within(range.start() - whole, range.end() - whole);
-        self.shares(whole).reach(CONVINCES).then(|| (near(AIR) + near(SOFT)) as f64 / self.count.max(1) as f64)
+        let is_hu = self.shares(whole).reach(CONVINCES) && self.is_upright(whole);
+        is_hu.then(|| (near(AIR) + near(SOFT)) as f64 / self.count.max(1) as f64)
     }
 
     /// What added to the values gives HU, if there is such a number.
@@ -183,7 +204,7 @@ impl Levels {
         exact.or_else(|| match (best(&KNOWN), measured) {
             (Some((known, fit)), Some((_, better))) if fit >= PREFER_KNOWN * better => Some(known),
             (Some((known, _)), None) => Some(known),
-            (_, measured) => measured.map(|(offset, _)| offset),
+            (_, measured) => measured.filter(|(_, fit)| *fit >= CLEAR).map(|(offset, _)| offset),
         })
     }
 

@@ -88,18 +88,19 @@ fn is_spread(slice: &Survey) -> bool {
     values.len() > 10 && values[values.len() - 1 - tenth] - values[tenth] >= LEAST_SPREAD
 }
 
-/// The number of neighbours between which soft tissue changes as a whole, if there are many.
-pub(super) fn uneven(slices: &[&Survey]) -> Option<usize> {
-    let changed =
-        slices.windows(2).filter(|pair| tissue_step(pair[0], pair[1]).is_some_and(|step| step.abs() > UNEVEN_HU));
+/// The number of neighbours between which soft tissue changes as a whole, if there are many; `offset` added to the values gives HU.
+pub(super) fn uneven(slices: &[&Survey], offset: f64) -> Option<usize> {
+    let changed = slices
+        .windows(2)
+        .filter(|pair| tissue_step(pair[0], pair[1], offset as f32).is_some_and(|step| step.abs() > UNEVEN_HU));
     let changed = changed.count();
     let many = changed >= UNEVEN_PAIRS.1 && changed as f64 >= UNEVEN_PAIRS.0 * (slices.len() - 1) as f64;
     many.then_some(changed)
 }
 
 /// The median step where both slices show soft tissue.
-fn tissue_step(first: &Survey, second: &Survey) -> Option<f32> {
-    let both = common(first, second).filter(|pair| pair.iter().all(|value| TISSUE.contains(value)));
+fn tissue_step(first: &Survey, second: &Survey, offset: f32) -> Option<f32> {
+    let both = common(first, second).filter(|pair| pair.iter().all(|value| TISSUE.contains(&(value + offset))));
     let mut steps: Vec<f32> = both.map(|[a, b]| b - a).collect();
     if steps.len() < LEAST_TISSUE { None } else { median(&mut steps) }
 }

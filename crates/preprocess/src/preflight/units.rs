@@ -12,6 +12,10 @@ const FURTHEST_HU: f32 = 40_000.0;
 /// Values as far from 0 as this and no further are no HU, whatever unit they have.
 const NORMALISED: f32 = 5.0;
 
+/// What negative values of 16 bits look like that were read as unsigned.
+const WRAPPED: &str = "the negative ones look as if they had been read as unsigned numbers; correct PixelRepresentation, or the data type of \
+                       the volume";
+
 /// How a program is told what a refusal names.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Interface {
@@ -77,11 +81,16 @@ pub fn units(slices: &[&Survey], name: &dyn Fn(usize) -> Option<String>) -> Opti
         let first = name(odd.first).unwrap_or_else(|| format!("slice {} of {of}", odd.first + 1));
         return Some(Finding::Slices { count: odd.count, of, first, above: odd.above });
     }
-    if levels.are_hu() {
-        return steps::uneven(slices).map(|pairs| Finding::Uneven { pairs, of: slices.len() - 1 });
+    let wrapped = levels.are_wrapped();
+    let offset = if levels.are_hu() { Some(0.0) } else { levels.offset().filter(|_| !wrapped) };
+    if let Some(pairs) = offset.and_then(|offset| steps::uneven(slices, offset)) {
+        return Some(Finding::Uneven { pairs, of: slices.len() - 1 });
     }
-    let offset = levels.offset();
-    Some(Finding::Units { range: levels.range, looks_like: looks_like(&levels, offset), offset })
+    if offset == Some(0.0) {
+        return None;
+    }
+    let looks_like = if wrapped { WRAPPED.to_owned() } else { looks_like(&levels, offset) };
+    Some(Finding::Units { range: levels.range, looks_like, offset })
 }
 
 /// What values look like that are not HU.
@@ -89,8 +98,6 @@ fn looks_like(levels: &Levels, offset: Option<f64>) -> String {
     let (low, high) = levels.measured;
     let text = if low >= high {
         "all values are the same"
-    } else if levels.are_wrapped() {
-        "the negative ones look as if they had been read as unsigned numbers; correct PixelRepresentation, or the data type of the volume"
     } else if let Some(offset) = offset {
         let (sign, cause) = match offset < 0.0 {
             true => ("+", "stored values without their rescale intercept"),
@@ -103,10 +110,10 @@ fn looks_like(levels: &Levels, offset: Option<f64>) -> String {
         "they look normalised, or like attenuation coefficients; convert them to HU"
     } else if low >= 0.0 && high <= 255.0 {
         "they look like grey values of a picture"
-    } else if levels.are_inverted() {
-        "they look inverted, with air bright; convert them to HU"
     } else if levels.go_too_low() {
         "air lies too low, as if the slope were wrong"
+    } else if levels.are_inverted() {
+        "they look inverted, with air bright; convert them to HU"
     } else if !levels.have_tissue() {
         "there is no soft tissue, as if an intercept had been applied twice or not at all"
     } else if low >= -200.0 {
