@@ -24,11 +24,12 @@ use crate::stage;
 /// Digits of the content's hash in the name of the default folder.
 const DIGITS: usize = 12;
 /// Settings of preprocess that change what a network sees of a CT.
-const SEEN: [&str; 7] = [
+const SEEN: [&str; 8] = [
     "window_center_hu",
     "window_width_hu",
     "image_low_hu",
     "image_high_hu",
+    "hu_offset",
     "size",
     "model_sha256",
     "min_lung_fraction",

@@ -3,12 +3,14 @@
 //!
 //! Only headers are read here, up to the pixels; [`crate::hounsfield`] decodes one slice when its turn comes.
 
+mod bits;
 mod file;
 mod groups;
 mod guard;
 mod header;
 mod jpeg_ls;
 mod pixels;
+mod rescale;
 mod series;
 mod unknown;
 mod values;
@@ -22,11 +24,13 @@ use crate::error::Error;
 
 pub use file::is_dicom;
 pub use header::{Header, Secret, headers};
+pub use rescale::{MISSING_RESCALE, MISSING_SLOPE, Usual};
 pub use series::Series;
 
 pub(crate) use file::File;
 pub(crate) use groups::Groups;
 pub(crate) use pixels::Pixels;
+pub(crate) use rescale::Rescale;
 pub(crate) use values::Values;
 
 /// Remark: the step between slices leans from their normal by more than 1 degree.
@@ -88,6 +92,7 @@ fn scan_files(folder: &Path, files: &[PathBuf], asked: &Path) -> Result<Scan, Er
     let other_files = headers.iter().filter(|slices| slices.is_empty()).count();
     let mut scan = Scan { other_files, ..series::group(folder, headers.into_iter().flatten().collect())? };
     series::drop_derived(&mut scan);
+    scan.series.iter_mut().for_each(Series::share_rescale);
     if scan.series.is_empty() {
         return Err(Error::NoCt { folder: asked.to_owned(), found: scan.describe() });
     }

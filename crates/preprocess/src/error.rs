@@ -130,6 +130,16 @@ pub enum Error {
         /// What overrides it.
         advice: &'static str,
     },
+    /// Values are not HU.
+    #[error("{what}: {finding}; {remedy}")]
+    Units {
+        /// The series.
+        what: String,
+        /// What was seen.
+        finding: Finding,
+        /// What makes them HU, and what overrides the check.
+        remedy: String,
+    },
     /// Series without any lung.
     #[error(
         "{} series without any lung: {}; look at the input and the model, take them out, or set preprocess.allow_empty_series: true to \
@@ -200,7 +210,8 @@ impl Coded for Error {
             | Self::Row { .. }
             | Self::Patient { .. }
             | Self::Unlabelled { .. }
-            | Self::Suspect { .. } => Exit::Input,
+            | Self::Suspect { .. }
+            | Self::Units { .. } => Exit::Input,
             Self::Model { .. } => Exit::Missing,
             Self::NoLungs { .. } | Self::EmptySeries { .. } => Exit::Audit,
             Self::Usage(_) => Exit::Usage,

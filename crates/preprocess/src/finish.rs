@@ -72,7 +72,7 @@ pub fn series(
             series_id: series.series_id.clone(),
             label: series.label,
             slices: Vec::new(),
-            remarks: series.remarks.clone(),
+            remarks: remarks(series, &reduced),
         },
         tiles: Vec::new(),
         clues,
@@ -88,6 +88,12 @@ pub fn series(
     }
     finished.rows.sort_by(|a, b| a.slice_id.cmp(&b.slice_id));
     finished
+}
+
+/// What is remarkable of a series' geometry and of its values.
+fn remarks(series: &Series, reduced: &[Reduced]) -> Vec<&'static str> {
+    let values = preflight::remarks(reduced.iter().map(|slice| &slice.survey));
+    series.remarks.iter().copied().chain(values.into_keys()).collect()
 }
 
 /// Why a slice with this share of lung is not written; `None` if it is.

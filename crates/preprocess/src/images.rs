@@ -9,8 +9,11 @@ use image::{DynamicImage, ImageDecoder, ImageReader, Rgba};
 use ndarray::Array2;
 
 use crate::contain;
+use crate::ct_slice::CtSlice;
 use crate::error::Error;
 use crate::labels;
+
+mod kinds;
 
 /// A row of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,20 +66,37 @@ pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Vec<Entry>, 
 /// # Errors
 /// The file is not a PNG or JPEG, is damaged, has more pixels than its bytes can mean, or is a JPEG in CMYK. The content
 /// decides, not the name.
-pub fn read(path: &Path, (low, high): (f64, f64)) -> Result<Array2<f32>, Error> {
+pub fn read(path: &Path, range_hu: (f64, f64)) -> Result<Array2<f32>, Error> {
+    Ok(open(path, range_hu)?.hu)
+}
+
+/// As [`read`], with the stored values of an image of 16 bits, which may be those of CT.
+///
+/// # Errors
+/// As [`read`].
+pub fn open(path: &Path, (low, high): (f64, f64)) -> Result<CtSlice, Error> {
     let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let image = contain::panics(|| decode(&bytes)).map_err(|message| Error::File {
         path: path.to_owned(),
         message: format!("not a readable PNG or JPEG: {message}"),
     })?;
-    let mut values = grey(&image);
-    values.mapv_inplace(|value| (low + f64::from(value) * (high - low)) as f32);
-    Ok(values)
+    let values = grey(&image);
+    let stored = is_wide(&image).then(|| values.mapv(|value| (value * f32::from(u16::MAX)).round()));
+    let hu = values.mapv_into(|value| (low + f64::from(value) * (high - low)) as f32);
+    Ok(CtSlice::of_picture(hu, stored.as_ref()))
+}
+
+/// True for an image of more than 8 bits a colour.
+fn is_wide(image: &DynamicImage) -> bool {
+    image.color().bytes_per_pixel() / image.color().channel_count() > 1
 }
 
 fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     if jpeg_components(bytes) == Some(4) {
         return Err("a JPEG in CMYK, which is for print; convert it to grey".to_owned());
+    }
+    if let Some(message) = kinds::foreign(bytes) {
+        return Err(message);
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
@@ -107,7 +127,7 @@ fn jpeg_components(bytes: &[u8]) -> Option<u8> {
 fn grey(image: &DynamicImage) -> Array2<f32> {
     let (rows, columns) = (image.height() as usize, image.width() as usize);
     let at = |(row, column): (usize, usize)| (column as u32, row as u32);
-    if image.color().bytes_per_pixel() / image.color().channel_count() > 1 {
+    if is_wide(image) {
         let wide = image.to_rgba16();
         Array2::from_shape_fn((rows, columns), |place| {
             let (x, y) = at(place);

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use contract::config::Config;
 use ndarray::{Array2, Array3, Axis};
 
+use crate::ct_slice::CtSlice;
 use crate::error::Error;
 use crate::geometry::{Affine, Axial};
 use crate::privacy::Naming;
@@ -76,6 +77,7 @@ pub struct Series {
     pub remarks: Vec<&'static str>,
     /// The other series of the same study of the patient, in the order of preference: taken where this one shows hardly any lung.
     pub alternatives: Vec<Series>,
+    reading: hounsfield::Reading,
     kind: Kind,
 }
 
@@ -118,7 +120,7 @@ pub struct Inputs {
 pub enum Opened<'a> {
     /// From files.
     Files(&'a Series, hounsfield::Slices),
-    /// From memory: (slice, row, column) in HU, in the usual view.
+    /// From memory: (slice, row, column) as stated, in the usual view.
     Volume(Array3<f32>),
 }
 
@@ -131,11 +133,12 @@ impl Series {
         match (&self.kind, self.slices.first()) {
             (Kind::Volume(row), Some(first)) => {
                 let volume = nifti_io::read(&first.path).map_err(|error| row.hide_file(error))?;
+                let volume = volume.shifted(self.reading.offset_hu);
                 Ok(Opened::Volume(volume.affine.axial().turn(&volume.values)))
             }
             _ => {
                 let files = self.slices.iter().map(|slice| slice.path.as_path());
-                Ok(Opened::Files(self, hounsfield::Slices::open(files)?))
+                Ok(Opened::Files(self, hounsfield::Slices::open(files, self.reading)?))
             }
         }
     }
@@ -175,17 +178,17 @@ impl Opened<'_> {
     ///
     /// # Errors
     /// Its file is damaged.
-    pub fn slice(&self, index: usize) -> Result<Array2<f32>, Error> {
+    pub fn slice(&self, index: usize) -> Result<CtSlice, Error> {
         let (series, slices) = match self {
             Self::Volume(values) => {
-                return Ok(values.index_axis(Axis(0), index).to_owned());
+                return Ok(CtSlice::of(values.index_axis(Axis(0), index).to_owned()));
             }
             Self::Files(series, slices) => (series, slices),
         };
         let file = &series.slices[index];
         match &series.kind {
-            Kind::Image { range_hu, row } => images::read(&file.path, *range_hu).map_err(|error| row.hide_file(error)),
-            Kind::Dicom(_) => Ok(series.turn(slices.read(&file.path, file.frame)?)),
+            Kind::Image { range_hu, row } => images::open(&file.path, *range_hu).map_err(|error| row.hide_file(error)),
+            Kind::Dicom(_) => Ok(slices.read(&file.path, file.frame)?.turned(|hu| series.turn(hu))),
             Kind::Volume(_) => unreachable!("a volume is opened as one"),
         }
     }

@@ -1,6 +1,7 @@
 //! CT to lung masks to windowed slices: the first stage, and the one-shot segmentation of a volume.
 //!
-//! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`patients`], [`geometry`], [`lungs`], [`survey`], [`preflight`] and [`choice`] are pure functions;
+//! [`protocol`], [`cleanup`], [`runs`], [`window`], [`morphology`], [`patients`], [`geometry`], [`lungs`], [`survey`], [`ct_slice`],
+//! [`preflight`] and [`choice`] are pure functions;
 //! [`dicom`], [`hounsfield`], [`images`], [`labels`], [`lesions`] and [`nifti_io`] read; [`privacy`] names patients; [`model`] runs the network;
 //! [`stage`] (by way of [`inputs`], [`pipeline`], [`finish`]), and [`segment`], [`prepare`] and [`paint`] (by way of [`source`], [`volume`])
 //! put them together.
@@ -8,6 +9,7 @@
 pub mod choice;
 pub mod cleanup;
 mod contain;
+pub mod ct_slice;
 pub mod dicom;
 pub mod doctor;
 pub mod error;

@@ -15,7 +15,8 @@ use nifti::{Endianness, NiftiHeader, NiftiType};
 use crate::contain;
 use crate::error::Error;
 use crate::geometry::{Affine, cross, dot};
-use crate::hounsfield::AIR_HU;
+
+mod pair;
 
 /// NIFTI_XFORM_SCANNER_ANAT.
 const SCANNER: i16 = 1;
@@ -24,6 +25,8 @@ const MILLIMETRES: u8 = 2;
 
 /// Bytes of the header of NIfTI-1, and where voxels start if nothing stands between.
 const HEADER_BYTES: (usize, u64) = (348, 352);
+/// Where a header says which kind of file it belongs to.
+const MAGIC: std::ops::Range<usize> = 344..348;
 /// Bytes of the header of NIfTI-2.
 const HEADER_BYTES_2: i32 = 540;
 /// Most voxels of a volume: 4 GiB of values.
@@ -38,7 +41,7 @@ pub const FORMS_DISAGREE: &str = "qform_and_sform_disagree";
 /// A volume read from NIfTI.
 #[derive(Debug)]
 pub struct Volume {
-    /// Values, scaled by slope and intercept, indexed (i, j, k); what is not finite is -1024 HU.
+    /// Values, scaled by slope and intercept, indexed (i, j, k); what is not finite is NaN.
     pub values: Array3<f32>,
     /// From indices to the patient.
     pub affine: Affine,
@@ -48,20 +51,45 @@ pub struct Volume {
     pub remarks: Vec<&'static str>,
 }
 
-/// True for names that end as NIfTI files do.
-pub fn is_nifti(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    name.ends_with(".nii") || name.ends_with(".nii.gz")
+impl Volume {
+    /// The volume with so much added to all values.
+    pub fn shifted(mut self, offset: f64) -> Self {
+        if offset != 0.0 {
+            self.values.mapv_inplace(|value| (f64::from(value) + offset) as f32);
+        }
+        self
+    }
 }
 
-/// Reads a NIfTI-1 file of two or three dimensions (further ones of length 1 are fine), plain or gzipped: the content decides.
+/// True for names that end as those of one NIfTI file do.
+pub fn is_nifti(path: &Path) -> bool {
+    ends_with(path, &[".nii", ".nii.gz"])
+}
+
+/// True for names that end as those of volumes do: NIfTI files, and pairs of a header and voxels.
+pub fn is_volume(path: &Path) -> bool {
+    is_nifti(path) || pair::is_part(path)
+}
+
+fn ends_with(path: &Path, ends: &[&str]) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    ends.iter().any(|end| name.ends_with(end))
+}
+
+/// Reads a NIfTI-1 file of two or three dimensions (further ones of length 1 are fine), plain or gzipped: the content decides. A .hdr or
+/// .img stands for the pair of both.
 ///
 /// # Errors
 /// The file is truncated, not NIfTI-1, of colours or complex numbers, holds several volumes or more than 2^30 voxels, or its
 /// affine is singular.
 pub fn read(path: &Path) -> Result<Volume, Error> {
-    let (source, size) = open(path)?;
-    read_from(source, size).map_err(|message| unusable(path, &message))
+    let pair = pair::of(path)?;
+    let (header, voxels) = pair.as_ref().map_or((path, None), |(header, voxels)| (header.as_path(), Some(voxels)));
+    let (source, size) = open(header)?;
+    let failed = |message: String| unusable(path, &message);
+    let Some(voxels) = voxels else { return read_from(source, size).map_err(failed) };
+    let (voxels, size) = open(voxels)?;
+    read_pair(source, voxels, size).map_err(failed)
 }
 
 /// What the header alone says of a volume.
@@ -80,8 +108,10 @@ pub struct Geometry {
 /// # Errors
 /// As [`read`], but for the voxels.
 pub fn read_geometry(path: &Path) -> Result<Geometry, Error> {
-    let (mut source, _) = open(path)?;
-    read_header(&mut source).map(|(_, geometry)| geometry).map_err(|message| unusable(path, &message))
+    let pair = pair::of(path)?;
+    let (mut source, _) = open(pair.as_ref().map_or(path, |(header, _)| header))?;
+    let header = read_header(&mut source, pair.is_some());
+    header.map(|(_, geometry)| geometry).map_err(|message| unusable(path, &message))
 }
 
 fn unusable(path: &Path, message: &str) -> Error {
@@ -103,10 +133,10 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Error> {
 }
 
 /// Reads the header and holds it against what can be read.
-fn read_header(source: &mut impl Read) -> Result<(NiftiHeader, Geometry), String> {
+fn read_header(source: &mut impl Read, in_pair: bool) -> Result<(NiftiHeader, Geometry), String> {
     let mut start = [0; HEADER_BYTES.0];
     source.read_exact(&mut start).map_err(|error| format!("the header cannot be read: {error}"))?;
-    let header = parse_header(&start)?;
+    let header = parse_header(&start, in_pair)?;
     let shape = shape(&header)?;
     let count: u64 = shape.iter().map(|length| *length as u64).product();
     if count > MOST_VOXELS {
@@ -123,16 +153,33 @@ fn read_header(source: &mut impl Read) -> Result<(NiftiHeader, Geometry), String
 
 /// Reads header and voxels; `size` is the number of bytes if it is known.
 fn read_from(mut source: impl Read, size: Option<u64>) -> Result<Volume, String> {
-    let (header, Geometry { shape, affine, remarks }) = read_header(&mut source)?;
+    let read = read_header(&mut source, false)?;
+    // A header says 0 where it leaves the default.
+    let offset = f64::from(read.0.vox_offset).max(HEADER_BYTES.1 as f64) as u64;
+    read_voxels(read, source, size, (HEADER_BYTES.0 as u64, offset))
+}
+
+/// Reads a header and the voxels of another file, whose size is known or not.
+fn read_pair(mut header: impl Read, voxels: impl Read, size: Option<u64>) -> Result<Volume, String> {
+    let read = read_header(&mut header, true)?;
+    let offset = f64::from(read.0.vox_offset).max(0.0) as u64;
+    read_voxels(read, voxels, size, (0, offset))
+}
+
+/// Reads the voxels that start at byte `offset` of a source that is at byte `at`.
+fn read_voxels(
+    (header, Geometry { shape, affine, remarks }): (NiftiHeader, Geometry),
+    mut source: impl Read,
+    size: Option<u64>,
+    (at, offset): (u64, u64),
+) -> Result<Volume, String> {
     let convert = converter(&header)?;
     let count: u64 = shape.iter().map(|length| *length as u64).product();
-    // A header says 0 where it leaves the default.
-    let offset = f64::from(header.vox_offset).max(HEADER_BYTES.1 as f64) as u64;
     let needed = offset.saturating_add(count * convert.bytes as u64);
     if let Some(size) = size.filter(|size| *size < needed) {
         return Err(format!("expected {needed} bytes, found {size}; the file is truncated or corrupt"));
     }
-    let gap = offset - HEADER_BYTES.0 as u64;
+    let gap = offset - at;
     let passed = std::io::copy(&mut source.by_ref().take(gap), &mut std::io::sink());
     if passed.map_err(|error| error.to_string())? != gap {
         return Err("the file ends before its voxels".to_owned());
@@ -143,7 +190,7 @@ fn read_from(mut source: impl Read, size: Option<u64>) -> Result<Volume, String>
     Ok(Volume { values, affine, header, remarks })
 }
 
-fn parse_header(bytes: &[u8; HEADER_BYTES.0]) -> Result<NiftiHeader, String> {
+fn parse_header(bytes: &[u8; HEADER_BYTES.0], in_pair: bool) -> Result<NiftiHeader, String> {
     let size = [bytes[0], bytes[1], bytes[2], bytes[3]];
     let sizes = [i32::from_le_bytes(size), i32::from_be_bytes(size)];
     if sizes.contains(&HEADER_BYTES_2) {
@@ -152,10 +199,8 @@ fn parse_header(bytes: &[u8; HEADER_BYTES.0]) -> Result<NiftiHeader, String> {
     if !sizes.contains(&(HEADER_BYTES.0 as i32)) {
         return Err("the header has another size than 348 bytes".to_owned());
     }
+    pair::check_magic(&bytes[MAGIC], in_pair)?;
     let header = contain::panics(|| NiftiHeader::from_reader(&bytes[..]).map_err(|error| error.to_string()))?;
-    if &header.magic == b"ni1\0" {
-        return Err("it is the header of a .hdr and .img pair; convert it to one .nii file".to_owned());
-    }
     Ok(header)
 }
 
@@ -194,7 +239,7 @@ struct Scale {
 impl Scale {
     fn value(&self, stored: f64) -> f32 {
         let value = (self.slope * stored + self.intercept) as f32;
-        if value.is_finite() { value } else { AIR_HU }
+        if value.is_finite() { value } else { f32::NAN }
     }
 }
 
@@ -431,17 +476,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_air() {
+    fn what_is_not_finite_is_no_number() {
         let change = |bytes: &mut Vec<u8>| {
             bytes[70..72].copy_from_slice(&16_i16.to_le_bytes());
             bytes[72..74].copy_from_slice(&32_i16.to_le_bytes());
         };
         let voxels: Vec<u8> = [f32::NAN, f32::INFINITY, 7.0, 0.0, 0.0, 0.0, 0.0, 0.0].map(f32::to_le_bytes).concat();
         let volume = file(change, &voxels).expect("a volume");
-        assert_eq!(
-            [volume.values[[0, 0, 0]], volume.values[[1, 0, 0]], volume.values[[0, 1, 0]]],
-            [AIR_HU, AIR_HU, 7.0]
-        );
+        assert!(volume.values[[0, 0, 0]].is_nan() && volume.values[[1, 0, 0]].is_nan());
+        assert_eq!(volume.values[[0, 1, 0]], 7.0);
     }
 
     #[test]

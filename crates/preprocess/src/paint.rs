@@ -74,7 +74,7 @@ impl Prepared {
         if interrupt::requested() {
             return Err(Error::Interrupted);
         }
-        let grey = window::window(&source.slice(self.index)?, config.preprocess.window_hu());
+        let grey = window::window(&source.slice(self.index)?.hu, config.preprocess.window_hu());
         let map = self.map.as_ref().map(|(map, cells)| window::map_at(map, *cells, grey.dim()));
         let picture = overlay::draw_attention(&grey, &window::mask_at(&self.mask, grey.dim()), map.as_ref());
         overlay::write_png(&folder.join(overlay::name(self.index)), &picture)?;

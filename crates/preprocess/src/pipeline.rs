@@ -22,9 +22,10 @@ use crate::inputs::{Opened, Series};
 use crate::lesions::Lesions;
 use crate::lungs::Frame;
 use crate::model::{self, LungModel};
+use crate::preflight::{self, Interface};
 use crate::second_choice::SecondChoice;
 use crate::survey::Survey;
-use crate::{preflight, protocol, window};
+use crate::{protocol, window};
 
 /// Batches end with the series that brings them to this many slices.
 const BATCH_SLICES: usize = 64;
@@ -160,32 +161,37 @@ impl Reduction<'_> {
         if interrupt::requested() {
             return Err(Error::Interrupted);
         }
-        let hu = opened.slice(index)?;
+        let slice = opened.slice(index)?;
         let pictured = self.shipped && series.is_picture();
         let prepare = if pictured { protocol::prepare_picture } else { protocol::prepare };
-        let (input, crop) = prepare(&hu);
+        let (input, crop) = prepare(&slice.hu);
         let size = self.config.preprocess.size as usize;
         Ok(Reduced {
             input,
-            frame: Frame { crop, shape: hu.dim(), z_mm: series.slices[index].z_mm },
-            picture: window::picture(&hu, self.config.preprocess.window_hu(), size),
-            survey: Survey::new(&hu),
-            lesion: self.lesions.picture(series, index, hu.dim(), size)?,
+            frame: Frame { crop, shape: slice.hu.dim(), z_mm: series.slices[index].z_mm },
+            picture: window::picture(&slice.hu, self.config.preprocess.window_hu(), size),
+            lesion: self.lesions.picture(series, index, slice.hu.dim(), size)?,
+            survey: Survey::of(slice),
         })
     }
 }
 
-/// Values of image files have the range that was declared for them; all others are held against HU.
+/// Compares values with HU; those of image files have the range that was declared for them.
 fn check_units(config: &Config, series: &Series, slices: &[Reduced]) -> Result<(), Error> {
-    if series.is_picture() || !config.preprocess.check_units {
+    let settings = &config.preprocess;
+    if !settings.check_units {
         return Ok(());
     }
-    match preflight::units(slices.iter().map(|slice| &slice.survey)) {
-        None => Ok(()),
-        Some(finding) => {
-            Err(Error::Suspect { what: series.describe(), finding, advice: "set preprocess.check_units: false" })
-        }
-    }
+    let surveys: Vec<&Survey> = slices.iter().map(|slice| &slice.survey).collect();
+    let finding = if series.is_picture() {
+        surveys.iter().find_map(|slice| preflight::grey(slice, (settings.image_low_hu, settings.image_high_hu)))
+    } else {
+        let name = |index: usize| series.has_slice_files().then(|| series.slices[index].source.clone());
+        preflight::units(&surveys, &name)
+    };
+    let Some(finding) = finding else { return Ok(()) };
+    let remedy = Interface::Keys { hu_offset: settings.hu_offset }.remedy(&finding);
+    Err(Error::Units { what: series.describe(), finding, remedy })
 }
 
 /// The network.

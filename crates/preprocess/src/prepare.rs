@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::model::{self, LungModel, Trust};
+use crate::preflight::Interface;
 use crate::slices::{self, Excluded, Row, SliceTable};
 use crate::source::{Request, Source};
 use crate::timing::Timing;
@@ -44,7 +45,8 @@ impl CtArgs {
     /// As [`Source::open`].
     pub fn open(&self, config: &Config) -> Result<Source, Error> {
         let image_hu = (config.preprocess.image_low_hu, config.preprocess.image_high_hu);
-        Source::open(&Request { input: &self.input, series: self.series.as_deref(), image_hu })
+        let hu_offset = config.preprocess.hu_offset;
+        Source::open(&Request { input: &self.input, series: self.series.as_deref(), image_hu, hu_offset })
     }
 }
 
@@ -62,7 +64,8 @@ pub fn run(args: &CtArgs) -> Result<(), Error> {
     let rules = Rules {
         command: "prepare",
         what: args.input.display().to_string(),
-        units: settings.check_units.then_some("set preprocess.check_units: false"),
+        units: settings.check_units.then_some(Interface::Keys { hu_offset: settings.hu_offset }),
+        image_hu: (settings.image_low_hu, settings.image_high_hu),
         orientation: settings.check_orientation.then_some("set preprocess.check_orientation: false"),
         splits: true,
     };
@@ -109,7 +112,7 @@ fn row(config: &Config, source: &Source, index: usize, slice: &Masked) -> Result
         z_mm: source.z_mm(index),
         label: NO_LABEL,
         source: SOURCE.to_owned(),
-        image: bytes(window::picture(&source.slice(index)?, settings.window_hu(), side)),
+        image: bytes(window::picture(&source.slice(index)?.hu, settings.window_hu(), side)),
         mask: bytes(window::picture_mask(&slice.mask, side)),
         lesion: None,
         lung_fraction: lungs::fraction(&slice.mask),

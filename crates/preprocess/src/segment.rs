@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::model::{self, LungModel, Trust};
+use crate::preflight::Interface;
 use crate::source::{Request, Source};
 use crate::timing::{Part, Timing};
 use crate::volume::{self, Rules};
@@ -32,6 +33,9 @@ pub struct SegmentArgs {
     /// HU that black and white mean in an image file
     #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], default_values_t = [-1350.0, 150.0], allow_negative_numbers = true)]
     pub image_hu: Vec<f64>,
+    /// Added to all values of CT to give HU, such as -1024 for a volume that stores HU + 1024; not of image files
+    #[arg(long, value_name = "HU", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub hu_offset: f64,
     /// Do not stop at values that cannot be HU
     #[arg(long)]
     pub no_check_units: bool,
@@ -66,16 +70,25 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
     if low >= high {
         return Err(Error::Usage(format!("--image-hu: expected LOW < HIGH, got {low} {high}")));
     }
+    if !args.hu_offset.is_finite() {
+        return Err(Error::Usage(format!("--hu-offset: expected a number of HU, got {}", args.hu_offset)));
+    }
     let timing = Timing::start();
     let model =
         timing.of(Part::Model, || LungModel::load(&args.model, Trust::Command(args.model_sha256.as_deref())))?;
-    let request = Request { input: &args.input, series: args.series.as_deref(), image_hu: (low, high) };
+    let request = Request {
+        input: &args.input,
+        series: args.series.as_deref(),
+        image_hu: (low, high),
+        hu_offset: args.hu_offset,
+    };
     let source = timing.of(Part::Read, || Source::open(&request))?;
     let pool = model::pool(model::threads(args.threads))?;
     let rules = Rules {
         command: "segment",
         what: args.input.display().to_string(),
-        units: (!args.no_check_units).then_some("give --no-check-units"),
+        units: (!args.no_check_units).then_some(Interface::Options { hu_offset: args.hu_offset }),
+        image_hu: (low, high),
         orientation: (!args.no_check_orientation).then_some("give --no-check-orientation"),
         splits: false,
     };
@@ -103,7 +116,7 @@ fn write(path: &Path, source: &Source, masks: &[Array2<u8>]) -> Result<(), Error
 
 fn draw(folder: &Path, source: &Source, masks: &[Array2<u8>], pool: &rayon::ThreadPool) -> Result<(), Error> {
     let one = |(index, mask): (usize, &Array2<u8>)| {
-        overlay::write(&folder.join(overlay::name(index)), &source.slice(index)?, mask)
+        overlay::write(&folder.join(overlay::name(index)), &source.slice(index)?.hu, mask)
     };
     pool.install(|| masks.par_iter().enumerate().map(one).collect())
 }

@@ -2,23 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array3, Axis};
 use nifti::NiftiHeader;
 
+use crate::ct_slice::CtSlice;
 use crate::error::Error;
 use crate::geometry::Affine;
+use crate::hounsfield::{Reading, Stated};
 use crate::inputs::depths;
 use crate::{choice, dicom, hounsfield, images, nifti_io};
 
 /// Formats that other tools write and this one does not read, by the end of the name.
-const FOREIGN: [&str; 6] = [".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".img"];
+const FOREIGN: [&str; 5] = [".nrrd", ".nhdr", ".mha", ".mhd", ".mgz"];
 
 /// Where the slices come from.
 enum Slices {
     /// Files of an axial series, in the usual order.
     Files { folder: PathBuf, headers: Vec<dicom::Header>, opened: hounsfield::Slices },
-    /// Memory, (slice, row, column) only as a view.
+    /// Memory, (slice, row, column) only as a view, as stated.
     Whole(Array3<f32>),
+    /// One image file.
+    Picture(CtSlice),
 }
 
 /// A volume and where it is in the patient.
@@ -46,6 +50,8 @@ pub struct Request<'a> {
     pub series: Option<&'a str>,
     /// HU of black and white in an image file.
     pub image_hu: (f64, f64),
+    /// Added to the values of CT to give HU.
+    pub hu_offset: f64,
 }
 
 impl Source {
@@ -58,33 +64,45 @@ impl Source {
         let unreadable = |source| Error::Read { path: input.to_owned(), source };
         let kind = std::fs::metadata(input).map_err(unreadable)?;
         if kind.is_dir() {
-            return Self::of_scan(input, input, dicom::scan(input)?, request.series);
+            return Self::of_scan(request, input, dicom::scan(input)?);
         }
-        if nifti_io::is_nifti(input) {
-            let volume = nifti_io::read(input)?;
+        if nifti_io::is_volume(input) {
+            let volume = nifti_io::read(input)?.shifted(request.hu_offset);
             tell(&volume.remarks);
-            return Ok(Self::of_values(volume.values, volume.affine, volume.header, false));
+            return Ok(Self::of_values(volume.values, volume.affine, volume.header));
         }
         refuse_foreign(input)?;
         if dicom::is_dicom(input).map_err(unreadable)? {
             let folder = input.parent().unwrap_or(Path::new(""));
-            return Self::of_scan(input, folder, dicom::scan_file(input)?, request.series);
+            return Self::of_scan(request, folder, dicom::scan_file(input)?);
         }
-        let picture = images::read(input, request.image_hu)?;
-        let affine = Affine::of_picture([1.0; 3]);
-        let hu = picture.reversed_axes().insert_axis(Axis(2)).as_standard_layout().into_owned();
-        Ok(Self::of_values(hu, affine, nifti_io::header(&affine), true))
+        Ok(Self::of_picture(images::open(input, request.image_hu)?))
     }
 
-    fn of_values(values: Array3<f32>, affine: Affine, header: NiftiHeader, is_picture: bool) -> Self {
+    fn of_values(values: Array3<f32>, affine: Affine, header: NiftiHeader) -> Self {
         let (i, j, k) = values.dim();
         let shape = [i, j, k];
-        let z_mm = depths(shape, &affine).into_iter().map(|z| Some(z as f32).filter(|_| !is_picture)).collect();
-        Self { slices: Slices::Whole(values), shape, affine, header, has_size: !is_picture, is_picture, z_mm }
+        let z_mm = depths(shape, &affine).into_iter().map(|z| Some(z as f32)).collect();
+        Self { slices: Slices::Whole(values), shape, affine, header, has_size: true, is_picture: false, z_mm }
+    }
+
+    fn of_picture(picture: CtSlice) -> Self {
+        let (rows, columns) = picture.hu.dim();
+        let affine = Affine::of_picture([1.0; 3]);
+        Self {
+            slices: Slices::Picture(picture),
+            shape: [columns, rows, 1],
+            affine,
+            header: nifti_io::header(&affine),
+            has_size: false,
+            is_picture: true,
+            z_mm: vec![None],
+        }
     }
 
     /// Takes one series by [`choice::RULE`], or the one asked for, and names the others.
-    fn of_scan(input: &Path, folder: &Path, scan: dicom::Scan, wanted: Option<&str>) -> Result<Self, Error> {
+    fn of_scan(request: &Request, folder: &Path, scan: dicom::Scan) -> Result<Self, Error> {
+        let Request { input, series: wanted, hu_offset: offset_hu, .. } = *request;
         if !scan.skipped.is_empty() {
             contract::say!("note: {}", scan.describe());
         }
@@ -123,10 +141,11 @@ impl Source {
             line("taken", &taken);
             others.iter().for_each(|series| line("other", series));
         }
-        Self::of_series(folder, taken)
+        let reading = Reading { rescale: taken.rescale, offset_hu };
+        Self::of_series(folder, taken, reading)
     }
 
-    fn of_series(folder: &Path, series: dicom::Series) -> Result<Self, Error> {
+    fn of_series(folder: &Path, series: dicom::Series, reading: Reading) -> Result<Self, Error> {
         tell(&series.remarks);
         let (affine, has_size) = (series.affine(), series.voxel_mm3().is_some());
         let (rows, columns) = series.slices.first().map_or((0, 0), |slice| slice.shape);
@@ -135,7 +154,7 @@ impl Source {
         let mut z_mm: Vec<Option<f32>> = series.depths().into_iter().map(|z| z.map(|z| z as f32)).collect();
         let mut headers = series.slices;
         let paths: Vec<PathBuf> = headers.iter().map(|header| folder.join(&header.file)).collect();
-        let opened = hounsfield::Slices::open(paths.iter().map(PathBuf::as_path))?;
+        let opened = hounsfield::Slices::open(paths.iter().map(PathBuf::as_path), reading)?;
         if axial.slices_are_axial() {
             if axial.slices_run_down() {
                 headers.reverse();
@@ -147,8 +166,8 @@ impl Source {
         // Slices of another plane have to be together before they can be cut anew.
         let mut values = Array3::zeros(shape);
         for (slice, header) in headers.iter().enumerate() {
-            let hu = read_slice(&opened, folder, header)?;
-            values.index_axis_mut(Axis(2), slice).assign(&hu.t());
+            let stated = read_slice(&opened, folder, header)?;
+            values.index_axis_mut(Axis(2), slice).assign(&stated.hu.t());
         }
         let z_mm = depths(shape, &affine).into_iter().map(|z| Some(z as f32)).collect();
         Ok(Self { slices: Slices::Whole(values), shape, affine, header, has_size, is_picture: false, z_mm })
@@ -164,19 +183,28 @@ impl Source {
         self.z_mm.get(index).copied().flatten()
     }
 
+    /// The file of axial slice `index`, from the feet, if it has one of its own.
+    pub fn file(&self, index: usize) -> Option<&Path> {
+        match &self.slices {
+            Slices::Files { headers, .. } => headers.get(index).map(|header| header.file.as_path()),
+            Slices::Whole(_) | Slices::Picture(_) => None,
+        }
+    }
+
     /// Axial slice `index`, from the feet, in HU.
     ///
     /// # Errors
     /// Its file is damaged.
-    pub fn slice(&self, index: usize) -> Result<Array2<f32>, Error> {
+    pub fn slice(&self, index: usize) -> Result<CtSlice, Error> {
         let axial = self.affine.axial();
         match &self.slices {
             Slices::Files { folder, headers, opened } => {
-                Ok(axial.turn_slice(read_slice(opened, folder, &headers[index])?))
+                Ok(read_slice(opened, folder, &headers[index])?.turned(|hu| axial.turn_slice(hu)))
             }
             Slices::Whole(values) => {
-                Ok(axial.view(values).index_axis(Axis(0), index).as_standard_layout().into_owned())
+                Ok(CtSlice::of(axial.view(values).index_axis(Axis(0), index).as_standard_layout().into_owned()))
             }
+            Slices::Picture(picture) => Ok(picture.clone()),
         }
     }
 }
@@ -185,13 +213,13 @@ fn tell(remarks: &[&str]) {
     remarks.iter().for_each(|remark| contract::say!("note: the volume has a remark: {remark}"));
 }
 
-fn read_slice(opened: &hounsfield::Slices, folder: &Path, header: &dicom::Header) -> Result<Array2<f32>, Error> {
+fn read_slice(opened: &hounsfield::Slices, folder: &Path, header: &dicom::Header) -> Result<Stated, Error> {
     let path = folder.join(&header.file);
-    let hu = opened.read(&path, header.frame)?;
-    if hu.dim() == header.shape {
-        return Ok(hu);
+    let stated = opened.read(&path, header.frame)?;
+    if stated.hu.dim() == header.shape {
+        return Ok(stated);
     }
-    let (found, expected) = (hu.dim(), header.shape);
+    let (found, expected) = (stated.hu.dim(), header.shape);
     Err(Error::File { path, message: format!("expected {expected:?} pixels, decoded {found:?}; the file is corrupt") })
 }
 

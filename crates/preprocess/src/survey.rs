@@ -1,9 +1,10 @@
 //! A slice at a glance: 128 x 128 values in HU, from which units, orientation and the quality of a mask are judged.
 //!
-//! The full slice is gone by the time its mask is there; this much of it stays (32 kB).
+//! The full slice is gone by the time its mask is there; this much of it stays (48 kB).
 
 use ndarray::Array2;
 
+use crate::ct_slice::{CtSlice, Levels};
 use crate::morphology::Mask;
 use crate::protocol::{self, BODY_HU};
 
@@ -15,8 +16,10 @@ pub const SIDE: usize = protocol::BODY_SIDE;
 pub struct Survey {
     /// The samples, rows from front to back.
     pub hu: Array2<i16>,
-    /// Least and largest value of the whole slice.
-    pub range: (f32, f32),
+    /// The values as they were stated, before padding became air.
+    pub levels: Levels,
+    /// What is remarkable of them, as in [`CtSlice::remarks`].
+    pub remarks: Vec<&'static str>,
     /// The body with everything inside it, without table and clothes. Empty if there is none.
     pub body: Mask,
 }
@@ -26,31 +29,30 @@ pub fn centres(count: usize, samples: usize) -> Vec<usize> {
     (0..samples).map(|index| (2 * index + 1) * count / (2 * samples)).collect()
 }
 
-/// Samples an image of at least one pixel.
-fn sample<T: Copy, U>(image: &Array2<T>, convert: impl Fn(T) -> U) -> Array2<U> {
-    let (rows, columns) = (centres(image.nrows(), SIDE), centres(image.ncols(), SIDE));
-    Array2::from_shape_fn((SIDE, SIDE), |(row, column)| convert(image[(rows[row], columns[column])]))
+/// Samples an image of at least one pixel to (`side`, `side`).
+pub(crate) fn sample<T: Copy, U>(image: &Array2<T>, side: usize, convert: impl Fn(T) -> U) -> Array2<U> {
+    let (rows, columns) = (centres(image.nrows(), side), centres(image.ncols(), side));
+    Array2::from_shape_fn((side, side), |(row, column)| convert(image[(rows[row], columns[column])]))
 }
 
 impl Survey {
-    /// Looks at a slice of at least one pixel.
-    pub fn new(hu: &Array2<f32>) -> Self {
-        let finite = hu.iter().copied().filter(|value| value.is_finite());
-        let range =
-            finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        let small = sample(hu, |value| {
-            let value = if value.is_nan() { crate::hounsfield::AIR_HU } else { value };
-            value.round().clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16
-        });
+    /// Looks at values of at least one pixel, as a file states them.
+    pub fn new(stated: &Array2<f32>) -> Self {
+        Self::of(CtSlice::of(stated.clone()))
+    }
+
+    /// Looks at a slice.
+    pub fn of(slice: CtSlice) -> Self {
+        let small = sample(&slice.hu, SIDE, |hu| hu.round().clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16);
         let dense = |row, column| f32::from(small[(row, column)]) > BODY_HU;
         let body = protocol::body(&Mask::from_fn((SIDE, SIDE), dense));
-        Self { hu: small, range, body }
+        Self { hu: small, levels: slice.levels, remarks: slice.remarks, body }
     }
 }
 
 /// A mask, sampled as the slices are.
 pub fn mask(mask: &Array2<u8>) -> Array2<u8> {
-    sample(mask, |label| label)
+    sample(mask, SIDE, |label| label)
 }
 
 #[cfg(test)]
@@ -71,7 +73,7 @@ mod tests {
         hu[(0, 0)] = f32::NAN;
         hu[(3, 3)] = 70_000.0;
         let survey = Survey::new(&hu);
-        assert_eq!(survey.range, (40.0, 70_000.0));
+        assert_eq!(survey.levels.range, (40.0, 70_000.0));
         assert_eq!((survey.hu[(0, 0)], survey.hu[(127, 127)]), (-1024, i16::MAX));
     }
 }

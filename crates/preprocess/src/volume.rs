@@ -7,10 +7,11 @@ use contract::progress::Progress;
 use ndarray::Array2;
 use rayon::prelude::*;
 
+use crate::ct_slice::CtSlice;
 use crate::error::Error;
 use crate::lungs::{self, Frame};
 use crate::model::LungModel;
-use crate::preflight::{self, Finding, Scope};
+use crate::preflight::{self, Finding, Interface, Scope};
 use crate::protocol::{self, Crop};
 use crate::source::Source;
 use crate::survey::Survey;
@@ -29,8 +30,10 @@ pub struct Rules {
     pub command: &'static str,
     /// The volume, in messages.
     pub what: String,
-    /// What overrides the check that its values are HU; `None` if it is overridden.
-    pub units: Option<&'static str>,
+    /// How the caller sets what the check that its values are HU names; `None` if the check is overridden.
+    pub units: Option<Interface>,
+    /// HU of black and white in an image file.
+    pub image_hu: (f64, f64),
     /// The same of the check that it is not flipped.
     pub orientation: Option<&'static str>,
     /// Whether slices with a far gap between them are cleaned up apart, as in a study. Otherwise a volume is cleaned up as a whole,
@@ -63,6 +66,7 @@ pub fn masks(
     let trims = model.is_shipped() && !source.is_picture;
     drop(model);
     check(rules, source, &slices)?;
+    tell(&slices);
     let (frames, surveys): (Vec<Frame>, Vec<Survey>) = slices.into_iter().unzip();
     let clean = || {
         let mut masks = lungs::masks(&labels, &frames);
@@ -144,13 +148,13 @@ impl Reader<'_> {
             return Err(Error::Interrupted);
         }
         let read = |index: usize| Ok((index, self.source.slice(index)?));
-        let slices: Vec<Result<(usize, Array2<f32>), Error>> =
+        let slices: Vec<Result<(usize, CtSlice), Error>> =
             self.timing.of(Part::Read, || range.into_par_iter().map(read).collect());
         let slices = slices.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let prepare = |(index, hu): (usize, Array2<f32>)| {
-            let (input, crop) = (self.crop)(&hu);
+        let prepare = |(index, slice): (usize, CtSlice)| {
+            let (input, crop) = (self.crop)(&slice.hu);
             let z_mm = self.source.z_mm(index).filter(|_| self.splits);
-            (input, (Frame { crop, shape: hu.dim(), z_mm }, Survey::new(&hu)))
+            (input, (Frame { crop, shape: slice.hu.dim(), z_mm }, Survey::of(slice)))
         };
         Ok(self.timing.of(Part::Prepare, || slices.into_par_iter().map(prepare).unzip()))
     }
@@ -158,6 +162,7 @@ impl Reader<'_> {
 
 /// Whether the volume can be CT, seen as it says. An image has the values that were declared for it, and shows no bone.
 fn check(rules: &Rules, source: &Source, slices: &[Kept]) -> Result<(), Error> {
+    check_units(rules, source, slices)?;
     if source.is_picture {
         return Ok(());
     }
@@ -165,12 +170,29 @@ fn check(rules: &Rules, source: &Source, slices: &[Kept]) -> Result<(), Error> {
         None => Ok(()),
         Some(finding) => Err(Error::Suspect { what: rules.what.clone(), finding, advice }),
     };
-    if let Some(advice) = rules.units {
-        refuse(preflight::units(slices.iter().map(|(_, survey)| survey)), advice)?;
-    }
     if let Some(advice) = rules.orientation {
         let clues: Vec<_> = slices.iter().filter_map(|(_, survey)| preflight::clue(survey)).collect();
         refuse(preflight::orientation(&clues, Scope::Series), advice)?;
     }
     Ok(())
+}
+
+fn check_units(rules: &Rules, source: &Source, slices: &[Kept]) -> Result<(), Error> {
+    let surveys: Vec<&Survey> = slices.iter().map(|(_, survey)| survey).collect();
+    let Some(interface) = rules.units else { return Ok(()) };
+    let finding = if source.is_picture {
+        surveys.iter().find_map(|slice| preflight::grey(slice, rules.image_hu))
+    } else {
+        preflight::units(&surveys, &|index| source.file(index).map(|file| file.display().to_string()))
+    };
+    let Some(finding) = finding else { return Ok(()) };
+    let remedy = interface.remedy(&finding);
+    Err(Error::Units { what: rules.what.clone(), finding, remedy })
+}
+
+/// Says what is remarkable of the values, each thing once.
+fn tell(slices: &[Kept]) {
+    for (remark, slices) in preflight::remarks(slices.iter().map(|(_, survey)| survey)) {
+        contract::say!("note: {slices} slices have a remark: {remark}");
+    }
 }

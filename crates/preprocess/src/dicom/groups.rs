@@ -27,12 +27,4 @@ impl<'a> Groups<'a> {
         let item = |place: Option<&'a InMemDicomObject>| place.and_then(|place| place.items(group).first());
         item(self.own).or_else(|| item(self.shared)).unwrap_or(self.data)
     }
-
-    /// Slope and intercept that turn stored values into HU (PS3.3 C.11.1); `None` if the file does not have both.
-    pub fn rescale(&self) -> Option<[f64; 2]> {
-        let item = self.item(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE);
-        let [slope] = item.decimals(tags::RESCALE_SLOPE)?;
-        let [intercept] = item.decimals(tags::RESCALE_INTERCEPT)?;
-        Some([slope, intercept])
-    }
 }

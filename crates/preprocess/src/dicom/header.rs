@@ -9,6 +9,7 @@ use dicom_object::InMemDicomObject;
 use super::Skipped;
 use super::file::File;
 use super::groups::Groups;
+use super::rescale::{self, Rescale};
 use super::values::{OTHER_PATIENT_IDS, Values};
 use crate::error::Error;
 use crate::geometry::Plane;
@@ -52,6 +53,8 @@ pub struct Header {
     pub thickness_mm: Option<f64>,
     /// True if the file says how stored values become HU (RescaleSlope and RescaleIntercept).
     pub has_rescale: bool,
+    /// The same, as far as the file says it.
+    pub(super) rescale: Rescale,
     pub(super) instance_uid: String,
     pub(super) number: Option<i32>,
     pub(super) plane: Plane,
@@ -99,6 +102,7 @@ pub fn headers(folder: &Path, file: &Path) -> Result<Vec<Header>, Error> {
 
 fn header(data: &InMemDicomObject, file: &Path, frame: Option<u32>) -> Header {
     let groups = Groups::new(data, frame);
+    let rescale = Rescale::of(groups);
     let three = |values: &[f64]| [values[0], values[1], values[2]];
     let position = groups.item(tags::PLANE_POSITION_SEQUENCE).decimals(tags::IMAGE_POSITION_PATIENT);
     let orientation: Option<[f64; 6]> =
@@ -119,7 +123,8 @@ fn header(data: &InMemDicomObject, file: &Path, frame: Option<u32>) -> Header {
         names: names(data),
         shape,
         thickness_mm: measures.decimals(tags::SLICE_THICKNESS).map(|[value]| value),
-        has_rescale: groups.rescale().is_some(),
+        has_rescale: rescale.whole().is_some(),
+        rescale,
         instance_uid: data.text(tags::SOP_INSTANCE_UID).unwrap_or_default(),
         number: frame.map_or_else(|| data.integer(tags::INSTANCE_NUMBER), |frame| i32::try_from(frame).ok()),
         plane: Plane {
@@ -149,6 +154,8 @@ fn kind(data: &InMemDicomObject, groups: Groups, (rows, columns): (usize, usize)
         Err("not_grey")
     } else if image_type.iter().any(|part| part == "LOCALIZER") {
         Err("localizer")
+    } else if !rescale::may_be_hu(groups) {
+        Err(rescale::NOT_HU)
     } else {
         Ok(image_type)
     }

@@ -13,6 +13,7 @@ use dicom_object::{DefaultDicomObject, FileDicomObject};
 use dicom_pixeldata::PixelDecoder;
 use jpeg_decoder::{Decoder, PixelFormat};
 
+use super::bits::Bits;
 use super::file::File;
 use super::guard::unsupported;
 use super::jpeg_ls;
@@ -37,6 +38,8 @@ pub struct Pixels {
     pub columns: usize,
     /// Stored values, row by row.
     pub values: Vec<i32>,
+    /// What is remarkable of the values, such as [`super::bits::ABOVE_BITS_STORED`].
+    pub remark: Option<&'static str>,
     /// Pixels are signed.
     signed: bool,
 }
@@ -66,8 +69,9 @@ impl Pixels {
         if words.len() != layout.pixels() {
             return Err(format!("expected {rows} x {columns} pixels, found {}", words.len()));
         }
-        let values = words.into_iter().map(|word| layout.value(word)).collect();
-        Ok(Self { rows, columns, values, signed })
+        let bits = Bits::of(&file.data, 8 * layout.bytes as u16, layout.bits);
+        let (values, remark) = bits.values(&words)?;
+        Ok(Self { rows, columns, values, remark, signed })
     }
 
     /// A stored value that is an attribute's, not a pixel's: all its 16 bits count.
@@ -107,13 +111,6 @@ impl Layout {
 
     fn pixels(&self) -> usize {
         self.rows * self.columns
-    }
-
-    /// A stored word as the number it stands for.
-    fn value(&self, word: u16) -> i32 {
-        let unused = u32::BITS - u32::from(self.bits);
-        let raised = u32::from(word) << unused;
-        if self.signed { raised.cast_signed() >> unused } else { (raised >> unused).cast_signed() }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::header::{Header, UNSTATED};
+use super::rescale::Usual;
 use super::{GANTRY_TILT, MISSING_SLICES, Scan, Skipped, UNEVEN_SLICES};
 use crate::error::Error;
 use crate::geometry::{Affine, Axial, dot};
@@ -39,6 +40,8 @@ pub struct Series {
     pub slices: Vec<Header>,
     /// What is remarkable of the slices' places, such as [`GANTRY_TILT`].
     pub remarks: Vec<&'static str>,
+    /// The rescale that its slices share, for those that lack theirs.
+    pub rescale: Usual,
 }
 
 /// Sorts headers into series and what is left out. A series UID that holds several stacks (other orientation, size or stack
@@ -175,6 +178,13 @@ impl Series {
         let derived =
             |slice: &Header| slice.kind.as_ref().is_ok_and(|parts| parts.first().is_some_and(|part| part == "DERIVED"));
         self.slices.iter().all(derived)
+    }
+
+    /// Finds the rescale that the slices share.
+    pub(super) fn share_rescale(&mut self) {
+        let (usual, remark) = Usual::of(self.slices.iter().map(|slice| &slice.rescale));
+        self.rescale = usual;
+        self.remarks.extend(remark);
     }
 
     /// The slices of a series that is left out.

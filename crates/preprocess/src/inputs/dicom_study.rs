@@ -12,6 +12,7 @@ use super::{Absent, Inputs, Kind, LeftOut, Series, SliceFile};
 use crate::choice::{self, Choice, OTHER_SERIES};
 use crate::dicom;
 use crate::error::Error;
+use crate::hounsfield::Reading;
 use crate::labels::{self, Patients};
 use crate::patients::{self, NO_CT, NO_USABLE_SERIES};
 use crate::privacy::Naming;
@@ -153,6 +154,7 @@ impl Study<'_> {
             voxel_mm3: series.voxel_mm3(),
             remarks: series.remarks.clone(),
             alternatives: Vec::new(),
+            reading: Reading { rescale: series.rescale, offset_hu: self.config.preprocess.hu_offset },
             kind: Kind::Dicom(series.axial()),
         })
     }

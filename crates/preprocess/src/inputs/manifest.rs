@@ -7,7 +7,7 @@ use contract::config::Config;
 use super::{Inputs, Kind, Row, Series, SliceFile, depths};
 use crate::error::Error;
 use crate::privacy::Naming;
-use crate::{images, nifti_io};
+use crate::{hounsfield, images, nifti_io};
 
 /// The images and volumes that the manifest lists.
 ///
@@ -15,6 +15,7 @@ use crate::{images, nifti_io};
 /// The manifest, or a volume's header, cannot be read; an id is not usable.
 pub fn collect(config: &Config, manifest: &Path, naming: &mut Naming) -> Result<Inputs, Error> {
     let range_hu = (config.preprocess.image_low_hu, config.preprocess.image_high_hu);
+    let reading = hounsfield::Reading { offset_hu: config.preprocess.hu_offset, ..Default::default() };
     let entries = images::read_manifest(manifest, &config.classes)?;
     entries.iter().for_each(|entry| naming.register(&entry.patient, []));
     let mut inputs = Inputs::default();
@@ -22,18 +23,28 @@ pub fn collect(config: &Config, manifest: &Path, naming: &mut Naming) -> Result<
         let patient_id = naming.patient(&entry.patient)?;
         let source = naming.source(&entry.source, &entry.patient, []);
         let row = Row { manifest: manifest.to_owned(), row: entry.row };
-        let is_volume = nifti_io::is_nifti(&entry.path);
+        let is_volume = nifti_io::is_volume(&entry.path);
         let one = SliceFile { path: entry.path, source, relative: entry.source.clone(), z_mm: None, frame: None };
         let (series_id, label) = (naming.series(&entry.source), entry.label);
         if is_volume {
             let kind = Kind::Volume(row.clone());
             let volume = of_volume(&one, (patient_id, series_id, label), kind).map_err(|error| row.hide_file(error))?;
-            inputs.series.push(volume);
+            inputs.series.push(Series { reading, ..volume });
             continue;
         }
         let (slices, voxel_mm3, remarks, kind) = (vec![one], None, Vec::new(), Kind::Image { range_hu, row });
         let alternatives = Vec::new();
-        inputs.series.push(Series { patient_id, series_id, label, slices, voxel_mm3, remarks, alternatives, kind });
+        inputs.series.push(Series {
+            patient_id,
+            series_id,
+            label,
+            slices,
+            voxel_mm3,
+            remarks,
+            alternatives,
+            reading,
+            kind,
+        });
     }
     Ok(inputs)
 }
@@ -48,6 +59,6 @@ fn of_volume(
     let slice = |z_mm| SliceFile { z_mm: Some(z_mm as f32), ..file.clone() };
     let slices = depths(shape, &affine).into_iter().map(slice).collect();
     let voxel_mm3 = Some(affine.voxel_mm3());
-    let alternatives = Vec::new();
-    Ok(Series { patient_id, series_id, label, slices, voxel_mm3, remarks, alternatives, kind })
+    let (alternatives, reading) = (Vec::new(), hounsfield::Reading::default());
+    Ok(Series { patient_id, series_id, label, slices, voxel_mm3, remarks, alternatives, reading, kind })
 }

@@ -123,6 +123,9 @@ pub(super) fn preprocessing(run: &Run) -> Vec<String> {
         let (black, white) = (preprocess.image_low_hu, preprocess.image_high_hu);
         steps.push(format!("In an image file black is read as {black} HU and white as {white} HU."));
     }
+    if preprocess.hu_offset != 0.0 {
+        steps.push(format!("{} is added to every stored CT value to give HU.", preprocess.hu_offset));
+    }
     steps.push(format!(
         "Each axial slice is cut at the window {low} to {high} HU, resized to {0} x {0} pixels and kept with 8 bits.",
         preprocess.size

@@ -1,0 +1,187 @@
+//! A slice of CT, made ready for all that follows: what the scanner did not measure is air.
+//!
+//! Scanners and converters fill what lies outside their circular field of view, or outside a volume that was turned or
+//! resampled, with one number: -2000, -1024, 0, 32767. DICOM may declare it (PS3.3 C.7.5.1.1.2), NIfTI cannot. Taken as HU, a 0 is soft tissue:
+//! the body is then found in the wrong place. So what has exactly the value of a corner, touches the edge and is large is taken as
+//! padding. Measured tissue is noisy and has no such area.
+
+use ndarray::Array2;
+
+use crate::hounsfield::AIR_HU;
+use crate::survey;
+
+/// Remark: padding had a value that is not air's, and was taken as air.
+pub const PADDING_AS_AIR: &str = "padding_taken_as_air";
+
+/// Samples a side that are kept of the values as stated.
+pub const STATED_SIDE: usize = 64;
+
+/// Constant areas below this are air already, HU.
+const AIR_BELOW: f32 = -950.0;
+/// Least part of a slice that padding of one value fills.
+const LEAST_PADDING: f64 = 0.005;
+/// Least part of a slice that one piece of it fills.
+const LEAST_PIECE: f64 = 0.001;
+
+/// Pixels of padding of one value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Padding {
+    /// The value, as stated.
+    pub value: f32,
+    /// Its pixels.
+    pub pixels: usize,
+}
+
+/// What a slice states before anything is made of it, to judge its units.
+#[derive(Debug, Clone)]
+pub struct Levels {
+    /// Values, (64, 64); NaN where there is padding.
+    pub samples: Array2<f32>,
+    /// Least and largest value of the whole slice, with padding.
+    pub range: (f32, f32),
+    /// Padding that no attribute declares.
+    pub padding: Vec<Padding>,
+    /// Pixels of the slice.
+    pub pixels: usize,
+}
+
+/// A slice in HU, and what it was made of.
+#[derive(Debug, Clone)]
+pub struct CtSlice {
+    /// HU from -1024; what was not measured has -1024.
+    pub hu: Array2<f32>,
+    /// The values before.
+    pub levels: Levels,
+    /// What is remarkable of them, such as [`PADDING_AS_AIR`].
+    pub remarks: Vec<&'static str>,
+}
+
+impl CtSlice {
+    /// Makes a slice ready; `stated` has at least one pixel and NaN for padding that is declared.
+    pub fn of(mut stated: Array2<f32>) -> Self {
+        let range = range(&stated);
+        let padding = take_out_padding(&mut stated);
+        let samples = survey::sample(&stated, STATED_SIDE, |value| value);
+        let levels = Levels { samples, range, pixels: stated.len(), padding };
+        let is_other = levels.padding.iter().any(|padding| padding.value >= AIR_BELOW);
+        stated.mapv_inplace(|value| if value.is_finite() { value.max(AIR_HU) } else { AIR_HU });
+        Self { hu: stated, levels, remarks: if is_other { vec![PADDING_AS_AIR] } else { Vec::new() } }
+    }
+
+    /// A picture, whose values are what was declared for them, with its stored values if they may be those of CT.
+    pub fn of_picture(hu: Array2<f32>, stored: Option<&Array2<f32>>) -> Self {
+        let unknown = || Array2::from_elem((STATED_SIDE, STATED_SIDE), f32::NAN);
+        let samples = stored.map_or_else(unknown, |stored| survey::sample(stored, STATED_SIDE, |value| value));
+        let levels = Levels { samples, range: range(&hu), pixels: hu.len(), padding: Vec::new() };
+        Self { hu, levels, remarks: Vec::new() }
+    }
+}
+
+fn range(values: &Array2<f32>) -> (f32, f32) {
+    let finite = values.iter().copied().filter(|value| value.is_finite());
+    finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+}
+
+/// Makes padding NaN, and says which values it had.
+fn take_out_padding(stated: &mut Array2<f32>) -> Vec<Padding> {
+    let (rows, columns) = stated.dim();
+    let corners = [(0, 0), (0, columns - 1), (rows - 1, 0), (rows - 1, columns - 1)].map(|at| stated[at]);
+    let mut found: Vec<Padding> = Vec::new();
+    for value in corners.into_iter().filter(|value| value.is_finite()) {
+        if found.iter().any(|padding| padding.value == value) {
+            continue;
+        }
+        let pieces = pieces_at_edge(stated, value);
+        let least = (LEAST_PIECE * stated.len() as f64).ceil() as usize;
+        let large: Vec<(usize, usize)> = pieces.into_iter().filter(|piece| piece.len() >= least).flatten().collect();
+        if large.len() as f64 >= LEAST_PADDING * stated.len() as f64 {
+            large.iter().for_each(|at| stated[*at] = f32::NAN);
+            found.push(Padding { value, pixels: large.len() });
+        }
+    }
+    found
+}
+
+/// The pieces of exactly this value that touch the edge; pixels touch by their sides.
+fn pieces_at_edge(stated: &Array2<f32>, value: f32) -> Vec<Vec<(usize, usize)>> {
+    let (rows, columns) = stated.dim();
+    let mut seen = Array2::from_elem((rows, columns), false);
+    let sides = (0..columns).flat_map(|column| [(0, column), (rows - 1, column)]);
+    let edge = sides.chain((0..rows).flat_map(|row| [(row, 0), (row, columns - 1)]));
+    let mut pieces = Vec::new();
+    for start in edge {
+        let (mut piece, mut next) = (Vec::new(), vec![start]);
+        while let Some((row, column)) = next.pop() {
+            if seen[(row, column)] || stated[(row, column)] != value {
+                continue;
+            }
+            seen[(row, column)] = true;
+            piece.push((row, column));
+            next.extend([(row.saturating_sub(1), column), (row, column.saturating_sub(1))]);
+            next.extend([((row + 1).min(rows - 1), column), (row, (column + 1).min(columns - 1))]);
+        }
+        if !piece.is_empty() {
+            pieces.push(piece);
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Noise around a value, as of a scanner: a triangle of +-20 HU from a linear congruence.
+    fn noisy(rows: usize, columns: usize, hu: f32) -> Array2<f32> {
+        let mut state = 1_u32;
+        Array2::from_shape_simple_fn((rows, columns), || {
+            let mut draw = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 16) % 21
+            };
+            hu + (draw() as f32 - draw() as f32)
+        })
+    }
+
+    /// Noise within a circle, `outside` around it.
+    fn round(outside: f32) -> Array2<f32> {
+        let mut hu = noisy(64, 64, 40.0);
+        for ((row, column), value) in hu.indexed_iter_mut() {
+            if (row as f32 - 31.5).hypot(column as f32 - 31.5) > 31.5 {
+                *value = outside;
+            }
+        }
+        hu
+    }
+
+    #[test]
+    fn what_surrounds_a_round_field_of_view_is_air() {
+        for outside in [0.0, 40.0, 32_767.0, -500.0] {
+            let slice = CtSlice::of(round(outside));
+            assert_eq!((slice.hu[(0, 0)], slice.remarks), (AIR_HU, vec![PADDING_AS_AIR]), "{outside}");
+            assert!(slice.hu[(32, 32)] > 0.0 && slice.levels.samples[(0, 0)].is_nan());
+            // By hand: a circle in its square leaves 1 - pi / 4 of it, 0.215.
+            let share = slice.levels.padding[0].pixels as f64 / 4096.0;
+            assert!((share - 0.215).abs() < 0.02, "{share}");
+        }
+        for outside in [-1024.0, -2000.0, -32_768.0, f32::NAN] {
+            let slice = CtSlice::of(round(outside));
+            assert_eq!((slice.hu[(0, 0)], slice.remarks.len()), (AIR_HU, 0), "{outside}");
+        }
+    }
+
+    #[test]
+    fn measured_tissue_is_no_padding() {
+        let tissue = noisy(64, 64, 40.0);
+        let slice = CtSlice::of(tissue.clone());
+        assert_eq!(slice.hu, tissue);
+        assert!(slice.levels.padding.is_empty() && slice.remarks.is_empty());
+    }
+
+    #[test]
+    fn a_slice_of_nothing_but_padding_is_air() {
+        let slice = CtSlice::of(Array2::zeros((16, 16)));
+        assert!(slice.hu.iter().all(|hu| *hu == AIR_HU) && slice.levels.samples.iter().all(|value| value.is_nan()));
+        assert_eq!(slice.levels.range, (0.0, 0.0));
+    }
+}
