@@ -166,6 +166,20 @@ pub enum Error {
         /// By which rule, and what to do.
         message: String,
     },
+    /// The mask of a volume shows no lung.
+    #[error(
+        "no lung was found in the {slices} slices of {}; {} is written and empty; look at the input: another part of the body, values that \
+         are not HU, or a model that does not know such slices",
+        .input.display(), .output.display()
+    )]
+    EmptyMask {
+        /// What was segmented.
+        input: PathBuf,
+        /// The mask.
+        output: PathBuf,
+        /// Slices.
+        slices: usize,
+    },
     /// The command line asks for something that is not possible.
     #[error("{0}")]
     Usage(String),
@@ -213,7 +227,7 @@ impl Coded for Error {
             | Self::Suspect { .. }
             | Self::Units { .. } => Exit::Input,
             Self::Model { .. } => Exit::Missing,
-            Self::NoLungs { .. } | Self::EmptySeries { .. } => Exit::Audit,
+            Self::NoLungs { .. } | Self::EmptySeries { .. } | Self::EmptyMask { .. } => Exit::Audit,
             Self::Usage(_) => Exit::Usage,
             Self::Interrupted => Exit::Interrupted,
         }

@@ -21,6 +21,7 @@ pub mod inputs;
 pub mod inspect;
 pub mod labels;
 pub mod lesions;
+pub mod lung_series;
 pub mod lungs;
 pub mod model;
 pub mod morphology;
