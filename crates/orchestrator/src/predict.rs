@@ -184,7 +184,7 @@ fn changed(task: &Task) -> Vec<String> {
     let (old, new) = (config::flatten(&receipt.config), config::flatten(&task.config));
     let mut keys: Vec<String> =
         new.iter().filter(|(key, value)| old.get(*key) != Some(value)).map(|(key, _)| key.clone()).collect();
-    let model = task.inputs.iter().find(|(name, _)| name == MODEL).and_then(|(_, path)| hash::file(path).ok());
+    let model = task.inputs.iter().find(|input| input.name == MODEL).and_then(|input| hash::file(&input.path).ok());
     if model.is_some_and(|model| receipt.inputs.get(MODEL) != Some(&model)) {
         keys.push(MODEL.to_owned());
     }

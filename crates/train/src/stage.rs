@@ -188,9 +188,9 @@ fn of_patients(slices: &Slices, patients: &BTreeSet<&str>) -> Vec<usize> {
 /// Hash of what a checkpoint must have in common with the run that goes on from it.
 fn identity(task: &Task) -> Result<String, Error> {
     let mut parts = vec![task.id.clone(), hash::value(&task.config)];
-    for (name, path) in &task.inputs {
-        parts.push(name.clone());
-        parts.push(hash::path(path).map_err(Error::at(path))?);
+    for input in &task.inputs {
+        parts.push(input.name.clone());
+        parts.push(input.hash(&mut hash::Cache::default()).map_err(Error::at(&input.path))?);
     }
     Ok(hash::bytes(parts.join("\n").as_bytes()))
 }
