@@ -73,7 +73,7 @@ pub struct PredictArgs {
 /// The study or the CT is wrong, the study is not trained, a program is missing or fails, or the result cannot be written.
 pub fn run(args: &PredictArgs, programs: &Path) -> Result<(), Error> {
     args.progress.install();
-    let config = Config::load(&args.study, &args.set)?;
+    let config = crate::load(&args.study, &args.set)?;
     let ensemble = Ensemble::choose(args, &config)?;
     let programs = Programs::find(programs, [Stage::Preprocess, Stage::Train])?;
     let out = target(args, &config, &ensemble.method.name)?;

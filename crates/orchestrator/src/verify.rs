@@ -120,7 +120,7 @@ pub struct Checked {
 /// # Errors
 /// [`Error::Verify`] if anything differs, [`Error::Rerun`] if a rerun does; the study cannot be read.
 pub fn run(args: &VerifyArgs, programs: &Path) -> Result<(), Error> {
-    let config = Config::load(&args.study, &args.set)?;
+    let config = crate::load(&args.study, &args.set)?;
     let layout = Layout::new(&config);
     let graph = Graph::new(plan::tasks(&config).map_err(Error::Splits)?);
     let stages = Programs::find(programs, graph.stages())?;

@@ -10,7 +10,8 @@ use contract::layout::{
     ATTENTION, CHECKPOINT, CONFIG, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, TENSORBOARD, TIMING, WEIGHTS,
 };
 use contract::plan::{self, Task};
-use contract::{hash, instructions, interrupt};
+use contract::receipt::TaskError;
+use contract::{hash, instructions, interrupt, owner};
 
 use crate::batch::Pixels;
 use crate::data::{self, Slices, Split};
@@ -58,6 +59,7 @@ pub fn run(config: &Config, selection: &Selection, force: bool) -> Result<(), Er
         let (fold, path) = (selection.fold.unwrap_or_default(), Layout::new(config).folds_table());
         return Err(Error::NoSuchFold { fold, path, found });
     }
+    owner::claim(config).map_err(TaskError::Owned)?;
     let mut inputs = None;
     for (method, fold, seed) in runs {
         one(config, &method, fold, seed, force, &mut inputs)?;
