@@ -321,6 +321,7 @@ pub fn seal(
 /// Moves what no task wrote out of the folder `output`, which is about to be replaced: the user's notes beside a report, or a user's CT
 /// where the study's own would go.
 fn set_strangers_aside(output: &Path) -> io::Result<()> {
+    let output = &atomic::real(output);
     // Of a link only the link is replaced, and what it leads to stays.
     if !output.is_dir() || output.is_symlink() {
         return Ok(());

@@ -127,6 +127,31 @@ fn what_no_task_wrote_is_moved_aside_and_not_removed() {
 }
 
 #[test]
+fn an_output_that_is_a_link_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    // To a folder that is not there yet, to an empty one, and to what a task made.
+    std::os::unix::fs::symlink("disk/out", folder.path().join("out")).unwrap();
+    let task = made(folder.path());
+    let text = |path: &Path| std::fs::read_to_string(path).ok();
+    assert!(task.output.is_symlink() && text(&disk.join("out/folds")).as_deref() == Some("a,b"));
+    std::fs::remove_dir_all(disk.join("out")).unwrap();
+    std::fs::create_dir(disk.join("out")).unwrap();
+    made(folder.path());
+    std::fs::write(disk.join("out/notes"), "mine").unwrap();
+    made(folder.path());
+    assert!(task.output.is_symlink() && reasons(&task, "program").is_empty());
+    assert_eq!(text(&disk.join("out.kept-1/notes")).as_deref(), Some("mine"));
+    // A replacement that was cut off between its two renames.
+    std::fs::rename(disk.join("out"), disk.join("out.replaced")).unwrap();
+    contract::receipt::recover(&task).unwrap();
+    assert!(task.output.is_symlink() && reasons(&task, "program").is_empty());
+    let left: Vec<_> = std::fs::read_dir(&disk).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
 fn what_is_there_and_cannot_be_read_is_not_called_gone() {
     let folder = tempfile::tempdir().unwrap();
     let task = made(folder.path());
