@@ -15,6 +15,8 @@ pub mod inspection;
 pub mod instructions;
 pub mod interrupt;
 pub mod layout;
+pub mod manifest;
+pub mod owner;
 pub mod plan;
 pub mod progress;
 pub mod random;
@@ -23,6 +25,8 @@ pub mod redact;
 pub mod restart;
 pub mod schema;
 pub mod table;
+mod task_error;
+pub mod walk;
 
 pub use config::Config;
 pub use exit::{Coded, Exit};

@@ -19,8 +19,9 @@ use std::path::Path;
 
 use contract::Config;
 use contract::cli::{Start, run_task};
-use contract::plan;
+use contract::receipt::TaskError;
 use contract::schema::metadata;
+use contract::{owner, plan};
 
 pub use error::Error;
 pub use tally::Summary;
@@ -33,6 +34,7 @@ use slices::Slice;
 /// # Errors
 /// The slices cannot be read, the folds cannot be drawn or do not pass the audits, or the output cannot be written.
 pub fn run(config: &Config, force: bool) -> Result<Summary, Error> {
+    owner::claim(config).map_err(TaskError::Owned)?;
     let task = plan::dataset(config);
     run_task(&task, force, Start::Fresh, |folder| {
         let slices = slices::read(&contract::layout::Layout::new(config).slices())?;

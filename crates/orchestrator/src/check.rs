@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use contract::config::Precision;
 use contract::inspection::{Found, Inspection};
 use contract::layout::Layout;
+use contract::owner::{self, Owned};
 use contract::plan::{self, Stage};
 use contract::{Coded, Config, Exit};
 
@@ -98,7 +99,7 @@ fn lines(args: &CheckArgs, folder: &Path) -> Vec<Line> {
         Ok(config) => config,
         Err(error) => return error.lines().into_iter().map(|line| Line::error("study", Exit::Config, line)).collect(),
     };
-    let mut all = Vec::new();
+    let mut all: Vec<Line> = owner::check(&config).err().iter().map(owned).collect();
     let folds = match plan::fold_count(&config) {
         Ok(folds) => folds,
         Err(error) => {
@@ -128,6 +129,11 @@ fn lines(args: &CheckArgs, folder: &Path) -> Vec<Line> {
     all.extend(device(&config, folder));
     all.extend(found.map(|found| Line::ok("time", time(&config, folds, &found))));
     all
+}
+
+/// Results of another study where this one writes.
+fn owned(error: &Owned) -> Line {
+    Line::error("study", error.exit(), error.to_string())
 }
 
 fn study(config: &Config, folds: usize) -> Line {

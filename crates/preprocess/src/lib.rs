@@ -51,7 +51,8 @@ pub mod whois;
 pub mod window;
 
 use contract::cli::{self, SetArgs, StageArgs, Start};
-use contract::{instructions, plan};
+use contract::receipt::TaskError;
+use contract::{instructions, owner, plan};
 
 pub use error::Error;
 
@@ -62,6 +63,7 @@ pub use error::Error;
 pub fn run(args: &StageArgs, set: SetArgs) -> Result<(), Error> {
     let config = set.of(args.load()?)?;
     instructions::hold(config.instructions)?;
+    owner::claim(&config).map_err(TaskError::Owned)?;
     let mut summary = None;
     cli::run_task(&plan::preprocess(&config), args.force, Start::Fresh, |folder| {
         let done = stage::process(&config, folder.path())?;
