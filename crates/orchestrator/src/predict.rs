@@ -43,7 +43,7 @@ pub struct PredictArgs {
     /// The study's YAML file
     #[arg(value_name = "STUDY.yaml")]
     pub study: PathBuf,
-    /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz) or an image (PNG, JPEG)
+    /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz, or .hdr with .img) or an image (PNG, JPEG)
     pub input: PathBuf,
     /// Where to write; without it a folder in `predict`, beside the runs of the study, named after the content of the CT
     #[arg(long, value_name = "DIR")]

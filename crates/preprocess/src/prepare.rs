@@ -27,7 +27,7 @@ const SOURCE: &str = "input";
 /// Arguments of `prepare` and `paint`.
 #[derive(Debug, clap::Args)]
 pub struct CtArgs {
-    /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz) or an image (PNG, JPEG)
+    /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz, or .hdr with .img) or an image (PNG, JPEG)
     pub input: PathBuf,
     /// The folder to write to
     pub out: PathBuf,

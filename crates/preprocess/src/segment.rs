@@ -18,7 +18,7 @@ use crate::{lung_series, lungs, nifti_io, overlay};
 /// Arguments of `segment`.
 #[derive(Debug, clap::Args)]
 pub struct SegmentArgs {
-    /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz) or an image (PNG, JPEG)
+    /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz, or .hdr with .img) or an image (PNG, JPEG)
     pub input: PathBuf,
     /// The mask to write: 0 background, 1 right lung, 2 left lung (.nii or .nii.gz)
     pub output: PathBuf,
