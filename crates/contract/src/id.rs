@@ -38,6 +38,11 @@ impl Key {
         Ok(Self(*hash.as_bytes()))
     }
 
+    /// The pseudonym of the patient whose id is `raw`: the only place that says how a patient is named in the outputs.
+    pub fn patient(&self, raw: &str) -> String {
+        self.pseudonym("patient", raw)
+    }
+
     /// The pseudonym of `raw`. `kind` keeps patients and series apart.
     pub fn pseudonym(&self, kind: &str, raw: &str) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
