@@ -12,6 +12,7 @@ pub mod slices;
 pub mod split;
 pub mod split_column;
 pub mod splits_file;
+pub mod swaps;
 pub mod tally;
 
 use std::collections::BTreeMap;
