@@ -22,6 +22,7 @@ pub mod receipt;
 pub mod redact;
 pub mod restart;
 pub mod schema;
+pub mod splits;
 pub mod table;
 
 pub use config::Config;

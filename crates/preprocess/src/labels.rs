@@ -116,6 +116,11 @@ impl Patients {
         self.0.get(patient).map(|(label, _)| *label)
     }
 
+    /// Patient, label and first row, sorted by patient.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, usize, u64)> {
+        self.0.iter().map(|(patient, (label, row))| (patient.as_str(), *label, *row))
+    }
+
     /// The patients, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

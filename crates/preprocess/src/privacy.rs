@@ -78,6 +78,11 @@ impl Naming {
         Ok(Self { key, hidden: BTreeMap::new() })
     }
 
+    /// The secret behind the pseudonyms, if patients have any.
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
+    }
+
     /// The id of a patient in the outputs.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ pub struct Study {
 /// # Errors
 /// See [`Error`].
 pub fn run(config: &Config, force: bool) -> Result<Option<String>, Error> {
-    let folds = plan::fold_count(config).map_err(Error::Folds)?;
+    let folds = plan::fold_count(config)?;
     let task = plan::report(config, folds);
     let mut text = None;
     run_task(&task, force, Start::Fresh, |folder| {
