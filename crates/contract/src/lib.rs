@@ -24,6 +24,7 @@ pub mod receipt;
 pub mod redact;
 pub mod restart;
 pub mod schema;
+pub mod splits;
 pub mod table;
 mod task_error;
 pub mod walk;

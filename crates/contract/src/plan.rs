@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::config::{Config, Method};
 use crate::layout::{ATTENTION, EXCLUDED, LABELS, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, QUALITY, TRUTH};
 use crate::{hash, manifest};
+use crate::splits::{Splits, SplitsError};
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -306,28 +307,20 @@ pub fn runs(config: &Config, folds: usize) -> Vec<(String, usize, u64)> {
 /// The number of folds that are held out in turn: K; 1 for a split column; the length of a splits file.
 ///
 /// # Errors
-/// The splits file cannot be read or is not a JSON list.
-pub fn fold_count(config: &Config) -> std::io::Result<usize> {
-    if config.dataset.split_column.is_some() {
-        return Ok(1);
+/// The splits file cannot be read or is not a list of folds.
+pub fn fold_count(config: &Config) -> Result<usize, SplitsError> {
+    match (&config.dataset.split_column, &config.dataset.splits) {
+        (Some(_), _) => Ok(1),
+        (None, Some(path)) => Splits::read(path).map(|splits| splits.folds),
+        (None, None) => Ok(config.dataset.folds as usize),
     }
-    let Some(path) = &config.dataset.splits else {
-        return Ok(config.dataset.folds as usize);
-    };
-    let name = |message: String| {
-        std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{}: {message}", path.display()))
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| name(error.to_string()))?;
-    let splits: Vec<Value> =
-        serde_json::from_str(&text).map_err(|error| name(format!("not a list of folds: {error}")))?;
-    Ok(splits.len())
 }
 
 /// Every task of a study, in an order in which each comes after what it reads.
 ///
 /// # Errors
 /// See [`fold_count`].
-pub fn tasks(config: &Config) -> std::io::Result<Vec<Task>> {
+pub fn tasks(config: &Config) -> Result<Vec<Task>, SplitsError> {
     let folds = fold_count(config)?;
     let mut tasks = Vec::new();
     let sets = std::iter::once(config.clone()).chain(config.reversed());

@@ -12,6 +12,7 @@ pub mod slices;
 pub mod split;
 pub mod split_column;
 pub mod splits_file;
+pub mod swaps;
 pub mod tally;
 
 use std::collections::BTreeMap;
@@ -70,7 +71,11 @@ fn assign(config: &Config, slices: &[Slice]) -> Result<Vec<Row>, Error> {
         return Ok(folds::rows(slices, |slice| of_slice.get(slice.slice_id.as_str()).copied()));
     }
     let of_patient = match &config.dataset.splits {
-        Some(path) => splits_file::read(path, &patients)?,
+        Some(path) => {
+            let (fold_of, warnings) = splits_file::read(config, path, &patients, slices)?;
+            warnings.iter().for_each(|warning| contract::say!("warning: {warning}"));
+            fold_of
+        }
         None => {
             let groups = patient::groups(&patients, slices);
             if let Some(warning) = patient::united(&groups) {
@@ -85,8 +90,5 @@ fn assign(config: &Config, slices: &[Slice]) -> Result<Vec<Row>, Error> {
 
 /// Folds that are held out in turn.
 fn held_out(config: &Config) -> Result<usize, Error> {
-    plan::fold_count(config).map_err(|error| Error::Splits {
-        path: config.dataset.splits.clone().unwrap_or_default(),
-        message: error.to_string(),
-    })
+    Ok(plan::fold_count(config)?)
 }

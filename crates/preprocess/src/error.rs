@@ -7,6 +7,7 @@ use contract::cli::chain;
 use contract::config::ConfigError;
 use contract::instructions::InstructionsError;
 use contract::receipt::TaskError;
+use contract::splits::SplitsError;
 use contract::table::TableError;
 use contract::{Coded, Exit};
 
@@ -51,6 +52,9 @@ pub enum Error {
     /// Writing `slices.parquet`.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The study's own folds.
+    #[error(transparent)]
+    Splits(#[from] SplitsError),
     /// Training the lung U-Net.
     #[error(transparent)]
     Training(#[from] TrainingError),
@@ -217,6 +221,7 @@ impl Coded for Error {
             Self::Task(error) => error.exit(),
             Self::Instructions(error) => error.exit(),
             Self::Training(error) => error.exit(),
+            Self::Splits(error) => error.exit(),
             Self::Table(_) | Self::Write { .. } => Exit::Unexpected,
             Self::Read { .. }
             | Self::File { .. }

@@ -41,6 +41,7 @@ pub mod segment;
 pub mod sheet;
 pub mod slices;
 pub mod source;
+pub mod splits;
 pub mod stage;
 pub mod survey;
 pub mod timing;

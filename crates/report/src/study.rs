@@ -49,7 +49,7 @@ pub struct Study {
 /// # Errors
 /// See [`Error`].
 pub fn run(config: &Config, force: bool) -> Result<Option<String>, Error> {
-    let folds = plan::fold_count(config).map_err(Error::Folds)?;
+    let folds = plan::fold_count(config)?;
     owner::claim_report(config).map_err(TaskError::Owned)?;
     let task = plan::report(config, folds);
     let mut text = None;

@@ -43,7 +43,7 @@ pub fn run(config: &Config, selection: &Selection, force: bool) -> Result<(), Er
     if config.methods.iter().any(|method| method.train.device != "cpu") {
         libtorch::prepare_cuda();
     }
-    let folds = plan::fold_count(config).map_err(Error::at(&Layout::new(config).folds()))?;
+    let folds = plan::fold_count(config)?;
     if let Some(name) = selection.method.as_ref().filter(|name| config.method(name).is_none()) {
         let known = config.methods.iter().map(|method| method.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(Error::NoSuchMethod { name: name.clone(), known });
