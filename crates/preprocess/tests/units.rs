@@ -16,6 +16,9 @@ use support::{Outcome, Slice, Study, chest};
 /// Slices of a series here.
 const SLICES: usize = 6;
 
+/// What becomes of a value.
+type Change = fn(f32) -> f32;
+
 /// A folder with a stand-in model.
 struct Bench {
     folder: tempfile::TempDir,
@@ -187,7 +190,7 @@ fn a_study_takes_the_offset_of_its_key_for_dicom_and_volumes() {
 fn values_that_no_offset_makes_hu_are_refused_without_one() {
     let bench = Bench::new();
     let hu = noisy_volume();
-    let changes: [(&str, fn(f32) -> f32); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("inverted", |hu| -hu),
         ("inverted", |hu| 4095.0 - hu - 1024.0),
         ("normalised", |hu| (hu / 1000.0 + 1.0) * 0.19),
@@ -342,7 +345,7 @@ fn a_picture_that_stores_ct_values_names_the_range_that_reads_them() {
     wide(&path, |hu| (hu + 1350.0) / 1500.0 * 65_535.0);
     let window = lungs(&bench.mask(&path, &[]).0);
     assert!(window > 500, "{window}");
-    let cases: [(fn(f32) -> f32, [&str; 2]); 3] = [
+    let cases: [(Change, [&str; 2]); 3] = [
         (|hu| hu + 32_768.0, ["-32768", "32767"]),
         (|hu| hu + 1024.0, ["-1024", "64511"]),
         (|hu| 16.0 * (hu + 1024.0), ["-1024", "3071.9375"]),
