@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use contract::config::{Config, SeriesChoice};
 use contract::layout::Layout;
 use contract::plan;
+use contract::user_table::Place;
 use ndarray::{Array2, Array3, Axis};
 
 use crate::error::Error;
@@ -35,7 +36,7 @@ enum Kind {
     /// A DICOM file, or a frame of one, a slice.
     Dicom(Axial),
     /// An image file a slice.
-    Image { range_hu: (f64, f64), manifest: PathBuf, row: u64 },
+    Image { range_hu: (f64, f64), manifest: PathBuf, row: Place },
     /// One NIfTI file.
     Volume,
 }
@@ -174,9 +175,9 @@ pub fn collect(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
 
 fn of_manifest(config: &Config, manifest: &Path, naming: &mut Naming) -> Result<Inputs, Error> {
     let range_hu = (config.preprocess.image_low_hu, config.preprocess.image_high_hu);
-    let entries = images::read_manifest(manifest, &config.classes)?;
+    let images::Manifest { entries, remarks } = images::read_manifest(manifest, &config.classes)?;
     entries.iter().for_each(|entry| naming.learn(&entry.patient, []));
-    let mut inputs = Inputs::default();
+    let mut inputs = Inputs { notes: remarks, ..Inputs::default() };
     for entry in entries {
         let patient_id = naming.patient(&entry.patient)?;
         let source = naming.source(&entry.source, &entry.patient, []);
@@ -228,7 +229,7 @@ fn of_dicom(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
     for header in scan.series.iter().flat_map(|series| series.slices.first()) {
         naming.learn(&header.patient, told(&header.names));
     }
-    let mut inputs = Inputs::default();
+    let mut inputs = Inputs { notes: labels.remarks.clone(), ..Inputs::default() };
     if scan.other_files > 0 {
         inputs.notes.push(format!("{} files in the input are not DICOM and were passed over", scan.other_files));
     }

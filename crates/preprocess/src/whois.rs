@@ -25,7 +25,7 @@ pub fn run(args: &WhoisArgs) -> Result<(), Error> {
     let naming = Naming::existing(&config)?;
     let (list, ids): (_, Vec<String>) = match &config.preprocess.manifest {
         Some(manifest) => {
-            let entries = images::read_manifest(manifest, &config.classes)?;
+            let entries = images::read_manifest(manifest, &config.classes)?.entries;
             (manifest.clone(), entries.into_iter().map(|entry| entry.patient).collect())
         }
         None => {

@@ -204,13 +204,16 @@ fn images_of_all_kinds_give_the_same_masks() {
 #[test]
 fn bad_manifests_are_refused() {
     let cases: [(&str, &[&str]); 7] = [
-        ("path,label\ngrey.png,0\n", &["m.csv, row 1", "\"patient_id\" is missing (found: path, label)"]),
+        ("path,label\ngrey.png,0\n", &["m.csv, line 1", "\"patient_id\" is missing (found: path, label)"]),
         ("path,patient_id,label\n", &["m.csv", "found none"]),
-        ("path,patient_id,label\ngrey.png,a,0\ngone.png,b,1\n", &["row 3", "no file", "gone.png"]),
-        ("path,patient_id,label\ngrey.png,a,0\ndeep.png,a,1\n", &["row 3", "its patient is 1 covid here", "one label"]),
-        ("path,patient_id,label\ngrey.png,a,flu\n", &["row 2", "\"flu\" is not a class", "0 common, 1 covid"]),
-        ("path,patient_id,label\ngrey.png,a,0\ngrey.png,a,0\n", &["row 3", "row 2 already"]),
-        ("path,patient_id,label\ntext.png,a,0\n", &["row 2", "text.png", "not a readable PNG or JPEG"]),
+        ("path,patient_id,label\ngrey.png,a,0\ngone.png,b,1\n", &["line 3", "no file", "gone.png"]),
+        (
+            "path,patient_id,label\ngrey.png,a,0\ndeep.png,a,1\n",
+            &["line 3", "its patient is 1 covid here", "one label"],
+        ),
+        ("path,patient_id,label\ngrey.png,a,flu\n", &["line 2", "\"flu\" is not a class", "0 common, 1 covid"]),
+        ("path,patient_id,label\ngrey.png,a,0\ngrey.png,a,0\n", &["line 3", "line 2 already"]),
+        ("path,patient_id,label\ntext.png,a,0\n", &["line 2", "text.png", "not a readable PNG or JPEG"]),
     ];
     let (study, _) = image_study();
     study.text("set/text.png", "no image");
@@ -221,7 +224,7 @@ fn bad_manifests_are_refused() {
     let cut = study.path("set/deep.png");
     truncate(&cut, 200);
     study.text("set/m.csv", "path,patient_id,label\ndeep.png,a,0\n");
-    study.fails(4, &["row 2", "deep.png"]);
+    study.fails(4, &["line 2", "deep.png"]);
 }
 
 #[test]
@@ -238,9 +241,9 @@ fn bad_dicom_folders_are_refused() {
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\n");
     study.fails(4, &["patient B", "no label", "labels.csv"]);
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\nB,1\nA,1\n");
-    study.fails(4, &["labels.csv, row 4", "one label"]);
+    study.fails(4, &["labels.csv, line 4", "one label"]);
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\nB,2\n");
-    study.fails(4, &["row 3", "\"2\" is not a class"]);
+    study.fails(4, &["line 3", "\"2\" is not a class"]);
 }
 
 #[test]

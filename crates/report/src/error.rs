@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use contract::config::ConfigError;
 use contract::receipt::TaskError;
+use contract::user_table::UserTableError;
 use contract::{Coded, Exit};
 
 use crate::predictions::Fault;
@@ -17,6 +18,9 @@ pub enum Error {
     /// The frame around the stage: inputs that do not exist, an output folder that cannot be written.
     #[error(transparent)]
     Task(#[from] TaskError),
+    /// A table that the user brought.
+    #[error(transparent)]
+    Table(#[from] UserTableError),
     /// The number of folds is unknown because the splits file cannot be read.
     #[error("cannot tell the number of folds: {0}; check dataset.splits")]
     Folds(std::io::Error),
@@ -123,9 +127,12 @@ impl Coded for Error {
         match self {
             Self::Config(error) => error.exit(),
             Self::Task(error) => error.exit(),
-            Self::Folds(_) | Self::Open { .. } | Self::Parquet { .. } | Self::Column { .. } | Self::Csv { .. } => {
-                Exit::Input
-            }
+            Self::Table(_)
+            | Self::Folds(_)
+            | Self::Open { .. }
+            | Self::Parquet { .. }
+            | Self::Column { .. }
+            | Self::Csv { .. } => Exit::Input,
             Self::Predictions { fault: Fault::Leak { .. }, .. } | Self::Drift { .. } => Exit::Audit,
             Self::Predictions { .. } | Self::Metrics { .. } => Exit::Input,
             Self::Usage(_) => Exit::Usage,
