@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, FixedSizeListArray, Float16Array,
-    Float32Array, Float64Array, Int8Array, Int64Array, LargeListArray, LargeStringArray, ListArray, RecordBatch, StringArray,
-    StringViewArray, StructArray, UInt64Array,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, FixedSizeListArray,
+    Float16Array, Float32Array, Float64Array, Int8Array, Int64Array, LargeListArray, LargeStringArray, ListArray,
+    RecordBatch, StringArray, StringViewArray, StructArray, UInt64Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int32Type};
@@ -45,7 +45,8 @@ fn expected() -> (Vec<String>, Vec<Option<f64>>) {
 }
 
 fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef)>, compression: Compression) {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, values)| (name, values, true)));
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, values)| (name, values, true)));
     let batch = batch.unwrap();
     let properties = WriterProperties::builder().set_compression(compression).build();
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
@@ -69,7 +70,9 @@ fn probs() -> ArrayRef {
 
 #[test]
 fn one_table_in_many_forms_of_text() {
-    let utf16 = |text: &str| -> Vec<u8> { [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect() };
+    let utf16 = |text: &str| -> Vec<u8> {
+        [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    };
     let plain = "patient_id,prob\np1,0.25\np2,0.5\np10,1\n";
     let texts: [Vec<u8>; 10] = [
         plain.into(),
@@ -173,10 +176,19 @@ fn half(value: f32) -> <arrow::datatypes::Float16Type as arrow::datatypes::Arrow
 #[test]
 fn what_is_not_an_id_is_refused_with_its_row() {
     let columns: [(ArrayRef, &str); 6] = [
-        (Arc::new(StringArray::from(vec![Some("a"), None, Some("b")])), "row 2: column \"patient_id\": expected an id in every row, got none"),
+        (
+            Arc::new(StringArray::from(vec![Some("a"), None, Some("b")])),
+            "row 2: column \"patient_id\": expected an id in every row, got none",
+        ),
         (Arc::new(StringArray::from(vec!["a", "b", " "])), "row 3"),
-        (Arc::new(Float64Array::from(vec![1.0, f64::NAN, 2.0])), "row 2: column \"patient_id\": expected an id in every row, got none"),
-        (Arc::new(Float64Array::from(vec![1.0, 2.5, 3.0])), "row 2: column \"patient_id\": expected an id in every row, got a number of type Float64"),
+        (
+            Arc::new(Float64Array::from(vec![1.0, f64::NAN, 2.0])),
+            "row 2: column \"patient_id\": expected an id in every row, got none",
+        ),
+        (
+            Arc::new(Float64Array::from(vec![1.0, 2.5, 3.0])),
+            "row 2: column \"patient_id\": expected an id in every row, got a number of type Float64",
+        ),
         (Arc::new(BooleanArray::from(vec![true, false, true])), "type Boolean"),
         (Arc::new(Date32Array::from(vec![1, 2, 3])), "type Date32"),
     ];
@@ -198,7 +210,10 @@ fn missing_and_rounded_ids_in_text_are_refused_with_their_line() {
         ("", "line 3: column \"patient_id\": expected an id in every row, got none; fill it"),
         ("nan", "line 3: column \"patient_id\": expected an id in every row, got \"nan\", which stands for none"),
         ("NA", "got \"NA\""),
-        ("1.23E+10", "line 3: column \"patient_id\": expected an id in every row, got a number that a spreadsheet rounded"),
+        (
+            "1.23E+10",
+            "line 3: column \"patient_id\": expected an id in every row, got a number that a spreadsheet rounded",
+        ),
     ] {
         let table = read(format!("patient_id,prob\na,0.5\n{id},0.5\n").as_bytes()).unwrap();
         let error = both(&table).unwrap_err().to_string();
@@ -223,9 +238,14 @@ fn numbers_are_of_one_kind() {
 #[test]
 fn columns_are_found_by_name_or_refused() {
     let error = |text: &str| both(&read(text.as_bytes()).unwrap()).unwrap_err().to_string();
-    assert!(error("patient_id,prob,prob\na,1,0\n").contains("line 1: column \"prob\" is there twice (columns 2 and 3)"));
+    assert!(
+        error("patient_id,prob,prob\na,1,0\n").contains("line 1: column \"prob\" is there twice (columns 2 and 3)")
+    );
     assert!(error("patient_id,PROB,Prob\na,1,0\n").contains("twice"));
-    assert!(error("patient_id,p\na,1\n").contains("column \"prob\" is missing (found: patient_id, p); add or rename a column"));
+    assert!(
+        error("patient_id,p\na,1\n")
+            .contains("column \"prob\" is missing (found: patient_id, p); add or rename a column")
+    );
     assert!(error("patient_id prob\na 1\n").contains("separate the columns by commas, not blanks"));
     let table = read(b"prob,patient_id,PROB\n1,a,0\n").unwrap();
     assert_eq!(both(&table).unwrap().1, [Some(1.0)], "the name as it is written counts");
@@ -252,7 +272,11 @@ fn what_cannot_be_read_is_named_and_never_deleted() {
     write_parquet(&path("whole.parquet"), vec![("patient_id", ids())], Compression::SNAPPY);
     let whole = fs::read(path("whole.parquet")).unwrap();
     fs::write(path("cut.parquet"), &whole[..whole.len() - 40]).unwrap();
-    fs::write(path("flipped.parquet"), whole.iter().map(|byte| byte ^ 0x11 * u8::from(*byte == 0x15)).collect::<Vec<_>>()).unwrap();
+    fs::write(
+        path("flipped.parquet"),
+        whole.iter().map(|byte| byte ^ 0x11 * u8::from(*byte == 0x15)).collect::<Vec<_>>(),
+    )
+    .unwrap();
     write_parquet(&path("empty.parquet"), vec![("patient_id", ids().slice(0, 0))], Compression::SNAPPY);
     fs::write(path("head.csv"), "patient_id,label\n").unwrap();
     fs::write(path("empty.csv"), "").unwrap();

@@ -288,7 +288,10 @@ fn bad_csv_files_are_explained() {
             "slice_id,patient_id,label,prob\na,p,1,0.5\nb,p,1,NaN\n",
             "line 3: column \"prob\": expected a probability of the positive class in 0..1, got \"NaN\"",
         ),
-        ("slice_id,patient_id,label,prob\na,p,ill,0.5\n", "line 2: column \"label\": expected a class's index (0, 1, ...), got \"ill\"; write an integer"),
+        (
+            "slice_id,patient_id,label,prob\na,p,ill,0.5\n",
+            "line 2: column \"label\": expected a class's index (0, 1, ...), got \"ill\"; write an integer",
+        ),
         (
             "slice_id,patient_id,label,prob\nb,q,0,0.5\na,p,3,0.5\n",
             "mine.csv, line 3: slice a: label: expected a label from 0 to 1, got 3; number the classes from 0",
@@ -387,7 +390,11 @@ fn bad_parquet_files_are_explained() {
             numbers([0.5, 1.5]),
             "mine.parquet, row 2: column \"prob\": expected a probability of the positive class in 0..1, got 1.5; write probabilities",
         ),
-        (both(), numbers([f64::NAN, 0.5]), "row 1: column \"prob\": expected a probability of the positive class in 0..1, got no value"),
+        (
+            both(),
+            numbers([f64::NAN, 0.5]),
+            "row 1: column \"prob\": expected a probability of the positive class in 0..1, got no value",
+        ),
         (
             vec![Some(0), None],
             numbers([0.5, 0.5]),

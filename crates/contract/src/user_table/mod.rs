@@ -66,7 +66,7 @@ pub enum UserTableError {
         source: std::io::Error,
     },
     /// It is not what it should be.
-    #[error("{path}{}{message}", separated(*place))]
+    #[error("{path}{}{message}", separated(*place, message))]
     Fault {
         /// The file.
         path: PathBuf,
@@ -77,9 +77,13 @@ pub enum UserTableError {
     },
 }
 
-/// What stands between the file and the message.
-fn separated(place: Place) -> String {
-    if place == Place::File { " ".to_owned() } else { format!(", {place}: ") }
+/// What stands between the file and the message: nothing but a blank where the message says what the file is.
+fn separated(place: Place, message: &str) -> String {
+    match place {
+        Place::File if message.starts_with("column ") => ": ".to_owned(),
+        Place::File => " ".to_owned(),
+        place => format!(", {place}: "),
+    }
 }
 
 /// A table in memory.

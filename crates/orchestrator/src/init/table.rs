@@ -81,6 +81,20 @@ impl Table {
         values
     }
 
+    /// Checks that at least one file of the column is there: else it names them in another way, or is another column.
+    fn check_files(&self, file: usize) -> Result<(), Error> {
+        let folder = self.folder();
+        if self.values(file).iter().any(|value| !value.is_empty() && folder.join(value).is_file()) {
+            return Ok(());
+        }
+        let backslash = self.values(file).iter().any(|value| value.contains('\\'));
+        let advice = if backslash { "write paths with / and not \\" } else { "paths are relative to the table" };
+        let (column, table, folder) = (&self.header[file], self.path.display(), folder.display());
+        Err(Error::Init(format!(
+            "{table}: no file of column \"{column}\" is in \"{folder}\"; {advice}, or give --path-column"
+        )))
+    }
+
     /// Checks what would make a study of a misread table: ids and labels that are missing, labels that differ only in their spelling.
     fn check(&self, patient: usize, label: usize) -> Result<(), Error> {
         let failed = |error: UserTableError| Error::Init(error.to_string());
@@ -195,6 +209,7 @@ impl Labelled {
             }
             _ => None,
         };
+        file.map_or(Ok(()), |file| table.check_files(file))?;
         let looks = |at: usize| named(at, &["patient", "subject", "case"]);
         let patient =
             table.column(column::PATIENT_ID, "--patient-column", args.patient_column.as_deref(), asker, &looks)?;

@@ -40,7 +40,14 @@ pub fn given(path: &Path, positive: usize) -> Result<Given, Error> {
     let patients = table.ids(patient_at)?;
     let mut remarks = patients.remarks;
     let labels = labels(&table, label_at, positive, &mut remarks)?;
-    let mut probs = probabilities(&table, prob_at, positive)?.into_iter();
+    let probs = probabilities(&table, prob_at, positive)?;
+    if probs.iter().flatten().all(|p| *p == 0.0 || *p == 1.0) {
+        remarks.push(
+            "all values of prob are 0 or 1: these are decisions and not probabilities, and the AUC is of decisions"
+                .to_owned(),
+        );
+    }
+    let mut probs = probs.into_iter();
     let attention = match table.find(ATTENTION_IN_LUNG)? {
         Some(at) => table.numbers(at, "a share in 0..1")?,
         None => vec![None; table.rows()],
