@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use contract::config::SplitVal;
+use contract::config::{Config, Pseudonyms, SplitVal};
+use contract::id::{self, Key};
+use contract::layout::Layout;
 use contract::schema::column;
 use contract::user_table::{Audience, Place, UserTable, UserTableError};
 
@@ -16,11 +18,31 @@ pub const TEST: usize = 0;
 /// The fold that is trained on and never held out.
 pub const TRAIN: usize = 1;
 
+/// What preprocess made of the paths of a manifest: the ids of their series. The paths themselves it hides where they spell a patient's id.
+pub struct Series(Option<Key>);
+
+impl Series {
+    /// By the key of the study's pseudonyms, if it has them; without a key paths are compared as they are.
+    pub fn new(config: &Config) -> Self {
+        let keyed = config.preprocess.pseudonyms == Pseudonyms::Keyed;
+        Self(keyed.then(|| Key::load(&Layout::new(config).pseudonym_key()).ok()).flatten())
+    }
+
+    fn of(&self, source: &str) -> String {
+        self.0.as_ref().map_or_else(|| id::short(source), |key| key.pseudonym("series", source))
+    }
+}
+
 /// The fold of every slice by its id: [`TEST`] or [`TRAIN`]; `val` rows train, or are left out.
 ///
 /// # Errors
 /// The manifest has no such column, a row has another value, or a slice is in no row or in two.
-pub fn read(path: &Path, split: &str, val: SplitVal, slices: &[Slice]) -> Result<BTreeMap<String, usize>, Error> {
+pub fn read(
+    path: &Path,
+    split: &str,
+    val: SplitVal,
+    (slices, series): (&[Slice], &Series),
+) -> Result<BTreeMap<String, usize>, Error> {
     let failed = |message: String| Error::Manifest { path: path.to_owned(), message };
     let unusable = |error: UserTableError| unusable(path, error);
     let table = UserTable::read(path, &[column::PATH, split], Audience::Log).map_err(unusable)?;
@@ -32,14 +54,19 @@ pub fn read(path: &Path, split: &str, val: SplitVal, slices: &[Slice]) -> Result
             return Err(failed(format!("{}: names an image twice; each path may occur once", table.place(row))));
         }
     }
-    let lost = slices.iter().filter(|slice| !row_of.contains_key(&slice.source));
+    let by_series: BTreeMap<String, usize> = row_of.iter().map(|(source, row)| (series.of(source), *row)).collect();
+    let row_of = |slice: &Slice| {
+        let of_series = slice.slice_id.split('/').nth(1).and_then(|id| by_series.get(id));
+        of_series.or_else(|| row_of.get(&slice.source)).copied()
+    };
+    let lost = slices.iter().filter(|slice| row_of(slice).is_none());
     let lost: Vec<String> = lost.map(|slice| slice.slice_id.clone()).collect();
     if !lost.is_empty() {
         return Err(failed(format!("no row for {}; run preprocess again after changing the manifest", some_of(lost))));
     }
     let mut fold_of = BTreeMap::new();
     for slice in slices {
-        let row = row_of[&slice.source];
+        let Some(row) = row_of(slice) else { continue };
         let value = table.text(row, split_at).map_err(unusable)?.unwrap_or_default();
         let fold = match (value.as_str(), val) {
             ("test", _) => TEST,
@@ -84,7 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.csv");
         std::fs::write(&path, text).unwrap();
-        read(&path, "split", val, &slices())
+        read(&path, "split", val, (&slices(), &Series(None)))
     }
 
     /// Rows in another order than the slices, one row that preprocess left out, a path with a comma.
@@ -99,6 +126,23 @@ mod tests {
         );
         let folds = read_text(GOOD, SplitVal::Drop).unwrap();
         assert_eq!(folds.into_keys().collect::<Vec<_>>(), ["s0", "s1"]);
+    }
+
+    #[test]
+    fn rows_meet_slices_whose_path_is_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        let key = Key::load_or_create(&key).unwrap();
+        let mut slices = slices();
+        for slice in &mut slices {
+            slice.slice_id = format!("p/{}/0000", key.pseudonym("series", &slice.source));
+            slice.source = "hidden".to_owned();
+        }
+        let path = folder.path().join("manifest.csv");
+        std::fs::write(&path, GOOD.replace(',', ";").replace("\"dir/b; 1.png\"", "dir/b, 1.png")).unwrap();
+        let folds = read(&path, "split", SplitVal::Train, (&slices, &Series(Some(key)))).unwrap();
+        let of = |at: usize| folds[&slices[at].slice_id];
+        assert_eq!([of(0), of(1), of(2)], [TRAIN, TEST, TRAIN]);
     }
 
     #[test]

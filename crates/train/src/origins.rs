@@ -57,13 +57,13 @@ impl Origins {
         }))
     }
 
-    /// How the outputs are put into the order of the slices' classes: of each of these the place among the outputs. `None` where the
+    /// How the outputs are put into the order of the classes `wanted`: of each of these the place among the outputs. `None` where the
     /// names of one of the two are not known, or nothing moves.
     ///
     /// # Errors
     /// The names are not the same.
-    pub fn order(&self, slices: &Slices, weights: &Path) -> Result<Option<Vec<usize>>, Error> {
-        let (Some(own), Some(wanted)) = (&self.classes, &slices.classes) else { return Ok(None) };
+    pub fn order(&self, wanted: Option<&[String]>, weights: &Path) -> Result<Option<Vec<usize>>, Error> {
+        let (Some(own), Some(wanted)) = (&self.classes, wanted) else { return Ok(None) };
         let place = |name: &String| own.iter().position(|own| own == name);
         let order: Option<Vec<usize>> = wanted.iter().map(place).collect();
         match order.filter(|_| own.len() == wanted.len()) {
@@ -71,7 +71,7 @@ impl Origins {
             Some(order) => Ok(Some(order)),
             None => Err(misfit(
                 weights,
-                &format!("it tells the classes {} apart, the slices have {}", own.join(", "), wanted.join(", ")),
+                &format!("it tells the classes {} apart, expected {}", own.join(", "), wanted.join(", ")),
                 "use a network of these classes",
             )),
         }
@@ -107,7 +107,7 @@ impl Origins {
     pub fn check_start(&self, slices: &Slices, train: &Train, weights: &Path) -> Result<(), Error> {
         self.check(slices, weights).map_err(or_copy)?;
         // Of other classes the network's last layer means nothing, but all before it does.
-        if let Ok(Some(_)) = self.order(slices, weights) {
+        if let Ok(Some(_)) = self.order(slices.classes.as_deref(), weights) {
             let own = self.classes.as_deref().unwrap_or_default().join(", ");
             let problem = format!("its classes are in another order: {own}");
             return Err(or_copy(misfit(weights, &problem, "write classes in that order")));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use contract::config;
 use contract::layout::CONFIG;
+use contract::table::TableError;
 use tch::{Device, Tensor};
 
 use crate::abn::{Architecture, Compute};
@@ -21,14 +22,17 @@ use crate::{Error, data, device, weights};
 /// Weights that are missing or do not fit, slices that cannot be read, a device that is not there.
 pub fn run(weights: &[PathBuf], slices: &Path, out: &Path, device: &str, threads: u32) -> Result<(), Error> {
     let device = device::open(device, threads)?;
-    let slices = data::read_slices(slices)?;
+    let slices = data::read_slices(slices).map_err(not_slices)?;
+    // The order of the classes that all outputs get.
+    let mut classes = slices.classes.clone();
     let all: Vec<usize> = (0..slices.rows.len()).collect();
     let mut answers: Vec<Vec<Prediction>> = Vec::new();
     let mut origins = Vec::new();
     for path in weights {
         let (mut model, settings) = open(path, slices.side, device)?;
         settings.origins.check(&slices, path)?;
-        let order = settings.origins.order(&slices, path)?;
+        let order = settings.origins.order(classes.as_deref(), path)?;
+        classes = classes.or_else(|| settings.origins.classes.clone());
         let id = format!("predict {}/{}", answers.len() + 1, weights.len());
         let question = Question { slices: &slices, positions: &all, pixels: settings.pixels, curves: 0, id: &id };
         let mut answer = predict::predict(&mut model, question)?;
@@ -45,6 +49,14 @@ pub fn run(weights: &[PathBuf], slices: &Path, out: &Path, device: &str, threads
     predict::write(out, &slices, &predictions, &common(&origins))?;
     contract::tell!("predict: {} slices with {} model(s), {}", predictions.len(), weights.len(), out.display());
     Ok(())
+}
+
+/// The error about a file that the user named, which no stage need have made.
+fn not_slices(error: Error) -> Error {
+    match error {
+        Error::Table(TableError::Parquet { path, source }) => Error::NotSlices { path, problem: source.to_string() },
+        other => other,
+    }
 }
 
 /// Classes and whether there is attention; none without slices.

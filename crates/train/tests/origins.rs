@@ -72,7 +72,7 @@ fn classes_are_mapped_by_name_and_windows_are_refused() {
     let other = slices(&study, "other.parquet", r#"["benign","malignant"]"#, window);
     let (code, error, _) = predict(&study, &weights, &other);
     assert!(
-        code == Some(6) && error.contains("common_pneumonia, covid19 apart, the slices have benign, malignant"),
+        code == Some(6) && error.contains("common_pneumonia, covid19 apart, expected benign, malignant"),
         "{error}"
     );
     let wide = slices(&study, "wide.parquet", r#"["common_pneumonia","covid19"]"#, "[-1000.0,1000.0]");
@@ -83,6 +83,12 @@ fn classes_are_mapped_by_name_and_windows_are_refused() {
     std::fs::write(&config, text.replace("side: 64", "side: 32")).unwrap();
     let (code, error, _) = predict(&study, &weights, &own);
     assert!(code == Some(6) && error.contains("trained on slices of 32 x 32 pixels, these have 64 x 64"), "{error}");
+    std::fs::write(study.path().join("text.parquet"), "no table").unwrap();
+    let (code, error, _) = predict(&study, &weights, &study.path().join("text.parquet"));
+    assert!(
+        code == Some(4) && error.contains("is not a readable slices.parquet") && !error.contains("delete"),
+        "{error}"
+    );
     std::fs::remove_file(&config).unwrap();
     let (code, error, found) = predict(&study, &weights, &own);
     assert!(code == Some(0) && error.contains("warning: no config.yaml beside"), "{error}");
