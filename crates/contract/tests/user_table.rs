@@ -154,7 +154,7 @@ fn ids_that_are_numbers_are_read_as_integers() {
         (Arc::new(Int8Array::from(vec![1, 2, 10])), false),
         (Arc::new(UInt64Array::from(vec![1, 2, 10])), false),
         (Arc::new(Float64Array::from(vec![1.0, 2.0, 10.0])), true),
-        (Arc::new(Float16Array::from(vec![1.0, 2.0, 10.0].into_iter().map(half).collect::<Vec<_>>())), true),
+        (Arc::new(Float16Array::from([1.0, 2.0, 10.0].map(half).to_vec())), true),
         (Arc::new(StringArray::from(vec!["1.0", "2.0", "10.0"])), true),
     ];
     for (column, is_guess) in columns {
@@ -274,7 +274,7 @@ fn what_cannot_be_read_is_named_and_never_deleted() {
     fs::write(path("cut.parquet"), &whole[..whole.len() - 40]).unwrap();
     fs::write(
         path("flipped.parquet"),
-        whole.iter().map(|byte| byte ^ 0x11 * u8::from(*byte == 0x15)).collect::<Vec<_>>(),
+        whole.iter().map(|byte| byte ^ (0x11 * u8::from(*byte == 0x15))).collect::<Vec<_>>(),
     )
     .unwrap();
     write_parquet(&path("empty.parquet"), vec![("patient_id", ids().slice(0, 0))], Compression::SNAPPY);
