@@ -165,7 +165,7 @@ impl Scanner<'_> {
             self.rest = quoted;
             return self.quoted(&is_blank);
         }
-        let end = self.rest.find(|letter: char| letter == separator || matches!(letter, '\n' | '\r'));
+        let end = self.rest.find([separator, '\n', '\r']);
         let (cell, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
         Ok(clean(cell).to_owned())
