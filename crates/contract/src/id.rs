@@ -56,30 +56,7 @@ pub fn short(raw: &str) -> String {
     blake3::hash(raw.as_bytes()).to_hex()[..DIGITS].to_owned()
 }
 
-/// An id without what tables change silently: leading zeros, the case of letters and blanks. Two ids with one folded form may be one
-/// patient in two spellings.
-pub fn folded(raw: &str) -> String {
-    let letters = raw.chars().filter(|letter| !letter.is_whitespace()).flat_map(char::to_lowercase);
-    let text: String = letters.collect();
-    text.trim_start_matches('0').to_owned()
-}
-
 /// The id of a slice: unique in a study, sorts by patient, series, position.
 pub fn slice(patient_id: &str, series_id: &str, slice_index: i32) -> String {
     format!("{patient_id}/{series_id}/{slice_index:04}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folded_ids_ignore_zeros_case_and_blanks() {
-        for (one, other) in [("0007", "7"), ("P 01", "p01"), (" A-1", "a-1")] {
-            assert_eq!(folded(one), folded(other));
-        }
-        for (one, other) in [("7", "70"), ("P07", "P7"), ("A-1", "A1")] {
-            assert_ne!(folded(one), folded(other));
-        }
-    }
 }

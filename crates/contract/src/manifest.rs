@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::hash;
 use crate::schema::column;
+use crate::user_table::{Audience, Place, UserTable, UserTableError};
 
 /// A file that a manifest names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Line of the table, from 1; the header is line 1.
-    pub row: u64,
+    /// Where in the table it stands.
+    pub place: Place,
     /// The path as the manifest has it.
     pub name: String,
     /// The file: the path taken from the manifest's folder.
@@ -21,20 +22,14 @@ pub struct Listed {
 ///
 /// # Errors
 /// The manifest cannot be read, or is no table with that column.
-pub fn files(manifest: &Path) -> io::Result<Vec<Listed>> {
-    let bytes = std::fs::read(manifest)?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
-    let place = reader.headers()?.iter().position(|name| name == column::PATH);
-    let place = place.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no column of paths"))?;
+pub fn files(manifest: &Path) -> Result<Vec<Listed>, UserTableError> {
+    let table = UserTable::read(manifest, &[column::PATH], Audience::Log)?;
+    let [path] = table.require([column::PATH])?;
     let folder = manifest.parent().unwrap_or(Path::new("."));
     let mut found = Vec::new();
-    for record in reader.records() {
-        let record = record?;
-        let name = record.get(place).unwrap_or_default().to_owned();
-        if !name.is_empty() {
-            let row = record.position().map_or(0, csv::Position::line);
-            found.push(Listed { row, path: folder.join(&name), name });
+    for row in 0..table.rows() {
+        if let Some(name) = table.text(row, path)?.filter(|name| !name.is_empty()) {
+            found.push(Listed { place: table.place(row), path: folder.join(&name), name });
         }
     }
     Ok(found)
@@ -46,7 +41,7 @@ pub fn files(manifest: &Path) -> io::Result<Vec<Listed>> {
 /// row, is for the program to say that reads them.
 ///
 /// # Errors
-/// The manifest cannot be read, or a file that is there cannot; the message has its row and not its name.
+/// The manifest cannot be read, or a file that is there cannot; the message has its place and not its name.
 pub fn hash(manifest: &Path, cache: &mut hash::Cache) -> io::Result<String> {
     let files = listed(manifest)?;
     cache.prepare(files.iter().map(|file| file.path.clone()));
@@ -62,18 +57,19 @@ pub fn hash(manifest: &Path, cache: &mut hash::Cache) -> io::Result<String> {
 }
 
 fn in_row(file: &Listed, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("the file of row {} cannot be read: {error}; make it readable", file.row))
+    io::Error::new(error.kind(), format!("the file of {} cannot be read: {error}; make it readable", file.place))
 }
 
 /// [`files`], none of a manifest that is no table.
 fn listed(manifest: &Path) -> io::Result<Vec<Listed>> {
     match files(manifest) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData || error.get_ref().is_some() => Ok(Vec::new()),
-        other => other,
+        Err(UserTableError::Io { source, .. }) => Err(source),
+        Err(UserTableError::Fault { .. }) => Ok(Vec::new()),
+        Ok(files) => Ok(files),
     }
 }
 
-/// The first file of a manifest that is not there, in words with its row and without its name; none if all are, or if the manifest cannot be
+/// The first file of a manifest that is not there, in words with its place and without its name; none if all are, or if the manifest cannot be
 /// read.
 pub fn missing(manifest: &Path) -> Option<io::Error> {
     let files = listed(manifest).unwrap_or_default();
@@ -81,8 +77,8 @@ pub fn missing(manifest: &Path) -> Option<io::Error> {
     let first = lost.first()?;
     let more = if lost.len() > 1 { format!(", and so do {} rows below it", lost.len() - 1) } else { String::new() };
     let message = format!(
-        "row {} names a file that is not there{more}; paths are relative to the manifest: put the file there, or take the row out",
-        first.row
+        "{} names a file that is not there{more}; paths are relative to the manifest: put the file there, or take the row out",
+        first.place
     );
     Some(io::Error::new(io::ErrorKind::NotFound, message))
 }
@@ -109,8 +105,8 @@ mod tests {
     fn rows_name_files_from_the_folder_of_the_manifest() {
         let (folder, manifest) = study();
         let found = files(&manifest).unwrap();
-        let rows: Vec<(u64, &str)> = found.iter().map(|file| (file.row, file.name.as_str())).collect();
-        assert_eq!(rows, [(2, "a.png"), (3, "../b.png")]);
+        let rows: Vec<(Place, &str)> = found.iter().map(|file| (file.place, file.name.as_str())).collect();
+        assert_eq!(rows, [(Place::Line(2), "a.png"), (Place::Line(3), "../b.png")]);
         assert_eq!(found[1].path, folder.path().join("ct/../b.png"));
         let absolute = folder.path().join("b.png");
         std::fs::write(&manifest, format!("path\n{}\n", absolute.display())).unwrap();
@@ -137,7 +133,7 @@ mod tests {
         assert!(missing(&manifest).is_none());
         std::fs::remove_file(folder.path().join("b.png")).unwrap();
         let words = missing(&manifest).unwrap().to_string();
-        assert!(words.starts_with("row 3 names a file that is not there; ") && !words.contains("b.png"), "{words}");
+        assert!(words.starts_with("line 3 names a file that is not there; ") && !words.contains("b.png"), "{words}");
         assert_ne!(hash_of(&manifest), before);
         std::fs::create_dir(folder.path().join("b.png")).unwrap();
         assert!(missing(&manifest).is_some(), "a folder is no file");

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, Method};
 use crate::layout::{ATTENTION, EXCLUDED, LABELS, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, QUALITY, TRUTH};
-use crate::{hash, manifest};
 use crate::splits::{Splits, SplitsError};
+use crate::{hash, manifest};
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

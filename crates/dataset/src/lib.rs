@@ -67,7 +67,8 @@ fn assign(config: &Config, slices: &[Slice]) -> Result<Vec<Row>, Error> {
     let patients = patient::patients(slices, &config.classes)?;
     audit::images_have_one_label(slices)?;
     if let (Some(column), Some(manifest)) = (&config.dataset.split_column, &config.preprocess.manifest) {
-        let of_slice = split_column::read(manifest, column, config.dataset.split_val, slices)?;
+        let series = split_column::Series::new(config);
+        let of_slice = split_column::read(manifest, column, config.dataset.split_val, (slices, &series))?;
         return Ok(folds::rows(slices, |slice| of_slice.get(slice.slice_id.as_str()).copied()));
     }
     let of_patient = match &config.dataset.splits {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use contract::config::SplitVal;
+use contract::config::{Config, Pseudonyms, SplitVal};
+use contract::id::{self, Key};
+use contract::layout::Layout;
 use contract::schema::column;
-use polars::prelude::*;
+use contract::user_table::{Audience, Place, UserTable, UserTableError};
 
 use crate::audit::some_of;
 use crate::error::Error;
@@ -16,74 +18,78 @@ pub const TEST: usize = 0;
 /// The fold that is trained on and never held out.
 pub const TRAIN: usize = 1;
 
-/// Names of the columns while joining.
-const ROW: &str = "manifest_row";
+/// What preprocess made of the paths of a manifest: the ids of their series. The paths themselves it hides where they spell a patient's id.
+pub struct Series(Option<Key>);
+
+impl Series {
+    /// By the key of the study's pseudonyms, if it has them; without a key paths are compared as they are.
+    pub fn new(config: &Config) -> Self {
+        let keyed = config.preprocess.pseudonyms == Pseudonyms::Keyed;
+        Self(keyed.then(|| Key::load(&Layout::new(config).pseudonym_key()).ok()).flatten())
+    }
+
+    fn of(&self, source: &str) -> String {
+        self.0.as_ref().map_or_else(|| id::short(source), |key| key.pseudonym("series", source))
+    }
+}
 
 /// The fold of every slice by its id: [`TEST`] or [`TRAIN`]; `val` rows train, or are left out.
 ///
 /// # Errors
 /// The manifest has no such column, a row has another value, or a slice is in no row or in two.
-pub fn read(path: &Path, split: &str, val: SplitVal, slices: &[Slice]) -> Result<BTreeMap<String, usize>, Error> {
+pub fn read(
+    path: &Path,
+    split: &str,
+    val: SplitVal,
+    (slices, series): (&[Slice], &Series),
+) -> Result<BTreeMap<String, usize>, Error> {
     let failed = |message: String| Error::Manifest { path: path.to_owned(), message };
-    let manifest = manifest(path, split)?;
-    let frame = df!(
-        column::SLICE_ID => slices.iter().map(|slice| slice.slice_id.as_str()).collect::<Vec<_>>(),
-        column::SOURCE => slices.iter().map(|slice| slice.source.as_str()).collect::<Vec<_>>(),
-    )?;
-    let joined = frame
-        .lazy()
-        .join(manifest.lazy(), [col(column::SOURCE)], [col(column::PATH)], JoinArgs::new(JoinType::Left))
-        .sort([column::SLICE_ID], SortMultipleOptions::default())
-        .collect()?;
-    let (ids, rows) = (joined.column(column::SLICE_ID)?.str()?, joined.column(ROW)?.idx()?);
-    let lost: Vec<String> = ids
-        .iter()
-        .zip(rows.iter())
-        .filter(|(_, row)| row.is_none())
-        .filter_map(|(id, _)| id.map(str::to_owned))
-        .collect();
+    let unusable = |error: UserTableError| unusable(path, error);
+    let table = UserTable::read(path, &[column::PATH, split], Audience::Log).map_err(unusable)?;
+    let [path_at, split_at] = table.require([column::PATH, split]).map_err(unusable)?;
+    let mut row_of: BTreeMap<String, usize> = BTreeMap::new();
+    for row in 0..table.rows() {
+        let source = table.filled(row, path_at).map_err(unusable)?;
+        if row_of.insert(source, row).is_some() {
+            return Err(failed(format!("{}: names an image twice; each path may occur once", table.place(row))));
+        }
+    }
+    let by_series: BTreeMap<String, usize> = row_of.iter().map(|(source, row)| (series.of(source), *row)).collect();
+    let row_of = |slice: &Slice| {
+        let of_series = slice.slice_id.split('/').nth(1).and_then(|id| by_series.get(id));
+        of_series.or_else(|| row_of.get(&slice.source)).copied()
+    };
+    let lost = slices.iter().filter(|slice| row_of(slice).is_none());
+    let lost: Vec<String> = lost.map(|slice| slice.slice_id.clone()).collect();
     if !lost.is_empty() {
         return Err(failed(format!("no row for {}; run preprocess again after changing the manifest", some_of(lost))));
     }
-    if joined.height() != slices.len() {
-        return Err(failed("names an image twice; each path may occur once".to_owned()));
-    }
     let mut fold_of = BTreeMap::new();
-    for ((id, row), value) in ids.iter().zip(rows.iter()).zip(joined.column(split)?.str()?.iter()) {
-        let fold = match (value.map(str::trim), val) {
-            (Some("test"), _) => TEST,
-            (Some("train"), _) | (Some("val"), SplitVal::Train) => TRAIN,
-            (Some("val"), SplitVal::Drop) => continue,
-            (other, _) => return Err(failed(unexpected(split, row, other.unwrap_or_default()))),
+    for slice in slices {
+        let Some(row) = row_of(slice) else { continue };
+        let value = table.text(row, split_at).map_err(unusable)?.unwrap_or_default();
+        let fold = match (value.as_str(), val) {
+            ("test", _) => TEST,
+            ("train", _) | ("val", SplitVal::Train) => TRAIN,
+            ("val", SplitVal::Drop) => continue,
+            (other, _) => return Err(failed(unexpected(split, table.place(row), other))),
         };
-        fold_of.insert(id.unwrap_or_default().to_owned(), fold);
+        fold_of.insert(slice.slice_id.clone(), fold);
     }
     Ok(fold_of)
 }
 
-fn unexpected(split: &str, row: Option<IdxSize>, got: &str) -> String {
-    // The first row below the header is line 2.
-    let line = row.unwrap_or_default() + 2;
-    format!("line {line}: column \"{split}\": expected train, val or test, got \"{got}\"")
+fn unexpected(split: &str, place: Place, got: &str) -> String {
+    format!("{place}: column \"{split}\": expected train, val or test, got \"{got}\"")
 }
 
-/// Path, split and row number of every row, all as text.
-fn manifest(path: &Path, split: &str) -> Result<DataFrame, Error> {
-    let failed = |message: String| Error::Manifest { path: path.to_owned(), message };
-    let read = CsvReadOptions::default()
-        .with_infer_schema_length(Some(0))
-        .with_row_index(Some(RowIndex { name: ROW.into(), offset: 0 }))
-        .try_into_reader_with_file_path(Some(path.to_owned()))
-        .and_then(|reader| reader.finish())
-        .map_err(|error| failed(error.to_string()))?;
-    for name in [column::PATH, split] {
-        if read.column(name).is_err() {
-            let names = read.get_column_names().into_iter().map(|name| name.as_str());
-            let found: Vec<&str> = names.filter(|name| *name != ROW).collect();
-            return Err(failed(format!("no column \"{name}\" (found: {})", found.join(", "))));
-        }
-    }
-    Ok(read.select([ROW, column::PATH, split])?)
+fn unusable(path: &Path, error: UserTableError) -> Error {
+    let message = match error {
+        UserTableError::Io { source, .. } => source.to_string(),
+        UserTableError::Fault { place: Place::File, message, .. } => message,
+        UserTableError::Fault { place, message, .. } => format!("{place}: {message}"),
+    };
+    Error::Manifest { path: path.to_owned(), message }
 }
 
 #[cfg(test)]
@@ -105,7 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.csv");
         std::fs::write(&path, text).unwrap();
-        read(&path, "split", val, &slices())
+        read(&path, "split", val, (&slices(), &Series(None)))
     }
 
     /// Rows in another order than the slices, one row that preprocess left out, a path with a comma.
@@ -123,9 +129,26 @@ mod tests {
     }
 
     #[test]
+    fn rows_meet_slices_whose_path_is_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        let key = Key::load_or_create(&key).unwrap();
+        let mut slices = slices();
+        for slice in &mut slices {
+            slice.slice_id = format!("p/{}/0000", key.pseudonym("series", &slice.source));
+            slice.source = "hidden".to_owned();
+        }
+        let path = folder.path().join("manifest.csv");
+        std::fs::write(&path, GOOD.replace(',', ";").replace("\"dir/b; 1.png\"", "dir/b, 1.png")).unwrap();
+        let folds = read(&path, "split", SplitVal::Train, (&slices, &Series(Some(key)))).unwrap();
+        let of = |at: usize| folds[&slices[at].slice_id];
+        assert_eq!([of(0), of(1), of(2)], [TRAIN, TEST, TRAIN]);
+    }
+
+    #[test]
     fn faults_are_named() {
         let cases = [
-            ("path,label\na.png,0\n", "no column \"split\" (found: path, label)"),
+            ("path,label\na.png,0\n", "column \"split\" is missing (found: path, label)"),
             (
                 "path,split\na.png,train\n\"dir/b, 1.png\",Test\nc.png,train\n",
                 "line 3: column \"split\": expected train, val or test, got \"Test\"",

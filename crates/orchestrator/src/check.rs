@@ -9,6 +9,7 @@ use contract::inspection::{Found, Inspection, Refusal};
 use contract::layout::Layout;
 use contract::owner::{self, Owned};
 use contract::plan::{self, Stage};
+use contract::user_table::{Audience, UserTable};
 use contract::{Coded, Config, Exit};
 
 use crate::doctor;
@@ -245,17 +246,11 @@ fn input_lines(config: &Config, folds: usize, found: &Found) -> Vec<Line> {
 /// The column that splits the manifest.
 fn column(config: &Config) -> Option<Line> {
     let (column, manifest) = (config.dataset.split_column.as_ref()?, config.preprocess.manifest.as_ref()?);
-    let header = csv::Reader::from_path(manifest).and_then(|mut reader| reader.headers().cloned()).ok()?;
-    let found: Vec<&str> = header.iter().map(|name| name.trim().trim_start_matches('\u{feff}')).collect();
-    Some(if found.contains(&column.as_str()) {
-        Line::ok(SPLITS, format!("column \"{column}\" of {}", manifest.display()))
-    } else {
-        let text = format!(
-            "no column \"{column}\" in {} (found: {}); set dataset.split_column to one of them",
-            manifest.display(),
-            found.join(", ")
-        );
-        Line::error(SPLITS, Exit::Input, text)
+    // What else is wrong with the manifest is what the preprocessing program says of it.
+    let table = UserTable::read(manifest, &[], Audience::Owner).ok()?;
+    Some(match table.require([column.as_str()]) {
+        Ok(_) => Line::ok(SPLITS, format!("column \"{column}\" of {}", manifest.display())),
+        Err(error) => Line::error(SPLITS, Exit::Input, format!("{error}, or set dataset.split_column to one of them")),
     })
 }
 

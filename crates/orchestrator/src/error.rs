@@ -95,6 +95,19 @@ pub enum Error {
         /// The study's file.
         study: PathBuf,
     },
+    /// Settings that are not those of the training.
+    #[error(
+        "settings of {task} changed: {keys}; the networks were trained on other pictures: put the settings back, or run \
+         `chumoku run {study}` again"
+    )]
+    OtherPictures {
+        /// The task that made the pictures.
+        task: String,
+        /// The keys.
+        keys: String,
+        /// The study's file.
+        study: PathBuf,
+    },
     /// A table that a stage program made for `chumoku predict`.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -193,6 +206,7 @@ impl Coded for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Config(error) => error.exit(),
+            Self::OtherPictures { .. } => Exit::Config,
             Self::Task(error) => error.exit(),
             Self::Check { exit, .. } => *exit,
             Self::Splits(_) | Self::Input { .. } | Self::Init(_) | Self::NoLog { .. } | Self::Unfinished { .. } => {

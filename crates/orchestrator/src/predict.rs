@@ -23,17 +23,11 @@ use crate::stage;
 
 /// Digits of the content's hash in the name of the default folder.
 const DIGITS: usize = 12;
-/// Settings of preprocess that change what a network sees of a CT.
-const SEEN: [&str; 8] = [
-    "window_center_hu",
-    "window_width_hu",
-    "image_low_hu",
-    "image_high_hu",
-    "hu_offset",
-    "size",
-    "model_sha256",
-    "min_lung_fraction",
-];
+/// Settings of preprocess by which a CT becomes the picture that a network sees; a network of others is refused. `hu_offset` is none of them: it is a
+/// property of how a CT is stored, and the check of units judges each.
+const PICTURE: [&str; 5] = ["window_center_hu", "window_width_hu", "image_low_hu", "image_high_hu", "size"];
+/// Settings of preprocess that change which slices are predicted and what lung is in them.
+const LUNG: [&str; 2] = ["model_sha256", "min_lung_fraction"];
 /// Rows of predictions in memory at a time.
 const BATCH_ROWS: usize = 256;
 
@@ -78,6 +72,7 @@ pub fn run(args: &PredictArgs, programs: &Path) -> Result<(), Error> {
     let ensemble = Ensemble::choose(args, &config)?;
     let programs = Programs::find(programs, [Stage::Preprocess, Stage::Train])?;
     let out = target(args, &config, &ensemble.method.name)?;
+    ensemble.check(args, &config)?;
     for warning in ensemble.warnings(args, &config) {
         cli::say(format_args!("warning: {warning}"));
     }
@@ -148,6 +143,17 @@ impl<'a> Ensemble<'a> {
         }
     }
 
+    /// Refuses settings by which the networks would see other pictures than those that they were trained on.
+    fn check(&self, args: &PredictArgs, config: &Config) -> Result<(), Error> {
+        let is_picture = |key: &String| PICTURE.iter().any(|name| *key == format!("preprocess.{name}"));
+        let task = plan::preprocess(config);
+        let keys: Vec<String> = changed(&task).into_iter().filter(is_picture).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        Err(Error::OtherPictures { task: task.id, keys: keys.join(", "), study: args.study.clone() })
+    }
+
     /// What is not as it was when the networks were trained.
     fn warnings(&self, args: &PredictArgs, config: &Config) -> Vec<String> {
         let again = format!("the networks were trained with others; run `chumoku run {}` again", args.study.display());
@@ -155,7 +161,7 @@ impl<'a> Ensemble<'a> {
             let keys = changed(task).into_iter().filter(|key| counts(key)).collect::<Vec<_>>();
             (!keys.is_empty()).then(|| format!("settings of {} changed: {}; {again}", task.id, keys.join(", ")))
         };
-        let seen = |key: &str| key == "model" || SEEN.iter().any(|name| key == format!("preprocess.{name}"));
+        let seen = |key: &str| key == "model" || LUNG.iter().any(|name| key == format!("preprocess.{name}"));
         let runs = self.models.iter().map(|(fold, seed, _)| plan::train(config, &self.method.name, *fold, *seed));
         let runs = runs.filter_map(|task| warn(&task, &|key| key != "train.device"));
         warn(&plan::preprocess(config), &seen).into_iter().chain(runs).collect()

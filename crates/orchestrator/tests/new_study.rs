@@ -258,6 +258,41 @@ fn what_cannot_be_seen_names_its_flag() {
 }
 
 #[test]
+fn a_study_is_not_made_of_a_misread_table() {
+    let place = Place::new(&[("x.png", ""), ("y.png", "")]);
+    for (table, words) in [
+        ("path,patient_id,label\nx.png,1,0\ny.png,,1\n", "line 3: column \"patient_id\": expected an id"),
+        ("path,patient_id,label\nx.png,1,0\ny.png,2,\n", "line 3: column \"label\": expected a value"),
+        ("path,patient_id,label\nx.png,1,0\ny.png,2,nan\n", "line 3: label \"nan\" stands for a missing value"),
+        ("path,patient_id,label\nx.png,1,covid\ny.png,2,COVID\n", "labels \"covid\" and \"COVID\" differ only by case"),
+        (
+            "path,patient_id,label\nx.png,1,0\ny.png,1,1\n",
+            "line 3: its patient has label \"1\" here and \"0\" in line 2",
+        ),
+        ("path,patient_id,label\n.\\x.png,1,0\n.\\y.png,2,1\n", "write paths with / and not \\"),
+        ("path,patient_id,label\nx.png,1\n", "line 2: expected 3 cells as in the head, got 2"),
+    ] {
+        place.write("t.csv", table);
+        let answer = place.run(&["init", "t.csv", "--yes", "--out", "s.yaml"]);
+        assert_eq!(answer.code, Some(4), "{table}: {answer:?}");
+        assert!(answer.err.contains(words), "{table}: {answer:?}");
+        assert!(!place.0.path().join("s.yaml").exists() && !place.0.path().join("t.chumoku.csv").exists());
+    }
+    // What is meant without doubt needs no other table.
+    place.write("t.csv", "Path;Patient_ID;Label\r\nx.png;1;0.0\r\ny.png;2;1.0\r\n");
+    let answer = place.run(&["init", "t.csv", "--classes", "a,b", "--positive", "b", "--out", "s.yaml"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!(place.read("s.yaml").contains("manifest: \"t.csv\"") && !place.0.path().join("t.chumoku.csv").exists());
+    // Classes that are called by numbers are what the labels are called.
+    place.write("u.csv", "path,patient,class\nx.png,1,1\ny.png,2,2\n");
+    let numbers = ["init", "u.csv", "--yes", "--classes", "1,2", "--out", "u.yaml"];
+    let answer = place.run(&numbers);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert_eq!(place.read("u.chumoku.csv"), "path,patient_id,label\nx.png,1,1\ny.png,2,2\n");
+    assert!(place.read("u.yaml").contains("labels are these names"));
+}
+
+#[test]
 fn without_input_a_study_of_synthetic_ct_is_made_and_the_schema_is_printed() {
     let place = Place::new(&[("pipelines/study.schema.json", "")]);
     assert_eq!(place.run(&["init", "--yes"]).code, Some(0));

@@ -218,7 +218,11 @@ fn settings_that_changed_since_the_training_are_told() {
     let answer = study.predict("", &["--set", "preprocess.threads=3"]);
     assert!(answer.code == Some(0) && !answer.err.contains("warning"), "{}", answer.err);
     let answer = study.predict("", &["--set", "preprocess.size=128"]);
-    let warning = "warning: settings of preprocess changed: preprocess.size; the networks were trained with others";
+    let refusal = "settings of preprocess changed: preprocess.size; the networks were trained on other pictures";
+    assert!(answer.code == Some(3) && answer.err.contains(refusal), "{}", answer.err);
+    let answer = study.predict("", &["--set", "preprocess.min_lung_fraction=0.5"]);
+    let warning =
+        "warning: settings of preprocess changed: preprocess.min_lung_fraction; the networks were trained with others";
     assert!(answer.code == Some(0) && answer.err.contains(warning), "{}", answer.err);
     std::fs::write(study.path("model.pt"), "another").unwrap();
     assert!(study.predict("", &[]).err.contains("settings of preprocess changed: model;"));

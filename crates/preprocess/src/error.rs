@@ -9,6 +9,7 @@ use contract::instructions::InstructionsError;
 use contract::receipt::TaskError;
 use contract::splits::SplitsError;
 use contract::table::TableError;
+use contract::user_table::{Place, UserTableError};
 use contract::{Coded, Exit};
 
 use crate::preflight::Finding;
@@ -91,12 +92,12 @@ pub enum Error {
         found: String,
     },
     /// A row of a manifest or of the labels.
-    #[error("{path}, row {row}: {message}")]
+    #[error("{path}, {row}: {message}")]
     Row {
-        /// The CSV.
+        /// The table.
         path: PathBuf,
-        /// Line of the file, from 1; the header is line 1.
-        row: u64,
+        /// The line or row.
+        row: Place,
         /// Expected, got, and what to do.
         message: String,
     },
@@ -211,6 +212,16 @@ impl Error {
         let cause = chain(cause);
         let cause = cause.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
         Self::File { path: path.into(), message: format!("{what}: {cause}") }
+    }
+}
+
+impl From<UserTableError> for Error {
+    fn from(error: UserTableError) -> Self {
+        match error {
+            UserTableError::Io { path, source } => Self::Read { path, source },
+            UserTableError::Fault { path, place: Place::File, message } => Self::File { path, message },
+            UserTableError::Fault { path, place, message } => Self::Row { path, row: place, message },
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Slices as image files: a manifest CSV names path, patient_id and label; grey values become HU.
+//! Slices as image files: a manifest names path, patient_id and label; grey values become HU.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use contract::schema::column;
+use contract::user_table::{Audience, Place, UserTable};
 use image::{DynamicImage, ImageDecoder, ImageReader, Rgba};
 use ndarray::Array2;
 
@@ -18,8 +19,8 @@ mod kinds;
 /// A row of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Line of the CSV, from 1.
-    pub row: u64,
+    /// Its line or row.
+    pub row: Place,
     /// Path as the manifest has it.
     pub source: String,
     /// The file.
@@ -30,34 +31,55 @@ pub struct Entry {
     pub label: usize,
 }
 
-/// Reads a manifest: columns `path` (relative to the CSV), `patient_id`, `label` (class index or class name); more columns
+/// A manifest.
+#[derive(Debug, Default)]
+pub struct Manifest {
+    /// Its rows.
+    pub entries: Vec<Entry>,
+    /// What had to be guessed about the table, and what looks like a mistake in it.
+    pub remarks: Vec<String>,
+}
+
+/// Reads a manifest: columns `path` (relative to the manifest), `patient_id`, `label` (class index or class name); more columns
 /// are allowed. Every file must exist.
 ///
 /// # Errors
 /// A column is missing, a value is empty, a label is not a class, a file is missing or listed twice, a patient has two
 /// labels, or there is no row.
-pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Vec<Entry>, Error> {
-    let table = labels::Csv::read(manifest)?;
-    let columns = table.columns([column::PATH, column::PATIENT_ID, column::LABEL])?;
+pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Manifest, Error> {
+    let names = [column::PATH, column::PATIENT_ID, column::LABEL];
+    let table = UserTable::read(manifest, &names, Audience::Log)?;
+    let [path_at, patient_at, label_at] = table.require(names)?;
+    let ids = table.ids(patient_at)?;
     let folder = manifest.parent().unwrap_or(Path::new("."));
     let mut entries = Vec::new();
-    let mut paths: BTreeMap<PathBuf, u64> = BTreeMap::new();
+    let mut paths: BTreeMap<PathBuf, Place> = BTreeMap::new();
     let mut patients = labels::Patients::default();
-    for (row, record) in &table.rows {
-        let [source, patient, label] = table.fields(*row, record, &columns)?;
-        let failed = |message: String| Error::Row { path: manifest.to_owned(), row: *row, message };
-        let label = labels::parse(label, classes).map_err(failed)?;
-        let path = folder.join(source);
+    for (row, patient) in ids.values.into_iter().enumerate() {
+        let place = table.place(row);
+        let failed = |message: String| Error::from(table.fault(place, message));
+        let source = table.filled(row, path_at)?;
+        let label = labels::of_row(&table, row, label_at, classes)?;
+        let path = folder.join(&source);
         if !path.is_file() {
-            return Err(failed(format!("no file {}; paths are relative to the CSV", path.display())));
+            return Err(failed(no_file(&source)));
         }
-        if let Some(first) = paths.insert(entry_of(&path), *row) {
-            return Err(failed(format!("path \"{source}\" is in row {first} already; list a file once")));
+        if let Some(first) = paths.insert(entry_of(&path), place) {
+            return Err(failed(format!("its file is that of {first} already; list a file once")));
         }
-        patients.add(patient, label, *row, classes).map_err(failed)?;
-        entries.push(Entry { row: *row, source: source.to_owned(), path, patient: patient.to_owned(), label });
+        patients.add(&patient, label, place, classes).map_err(failed)?;
+        entries.push(Entry { row: place, source, path, patient, label });
     }
-    Ok(entries)
+    Ok(Manifest { entries, remarks: ids.remarks })
+}
+
+/// The words for a file that is not there. They do not spell its path, which may be a patient's name.
+fn no_file(source: &str) -> String {
+    let advice = match source.contains('\\') {
+        true => "write paths with / and not \\",
+        false => "its path is relative to the manifest's folder",
+    };
+    format!("its file is not there; {advice}")
 }
 
 /// A file in its real folder, by which it is known again whatever way leads there. A link is a file of its own.

@@ -8,6 +8,7 @@ pub mod unlabelled;
 use std::path::PathBuf;
 
 use contract::config::Config;
+use contract::user_table::Place;
 use ndarray::{Array2, Array3, Axis};
 
 use crate::ct_slice::CtSlice;
@@ -46,7 +47,7 @@ enum Kind {
 #[derive(Debug, Clone)]
 struct Row {
     manifest: PathBuf,
-    row: u64,
+    row: Place,
 }
 
 impl Row {

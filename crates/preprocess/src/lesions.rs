@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
-use arrow::datatypes::{SchemaRef, UInt32Type};
+use arrow::array::{ArrayRef, BinaryArray, StringArray};
+use arrow::datatypes::SchemaRef;
 use contract::config::Config;
 use contract::layout::{Layout, TRUTH};
 use contract::schema::{self, column};
-use contract::table::{TableError, TableReader, TableWriter, binary, numbers, text};
+use contract::table::{TableError, TableReader, TableWriter};
+use contract::user_table::{Audience, UserTable};
 use ndarray::Array2;
 
 use crate::error::Error;
@@ -21,6 +22,8 @@ use crate::window;
 
 /// Rows of the file in memory at a time.
 const BATCH_ROWS: usize = 64;
+/// What is read of the file.
+const COLUMNS: [&str; 4] = [column::SOURCE, column::HEIGHT, column::WIDTH, column::LESION_MASK];
 
 /// The lesion masks of a study's slices, as the file has them.
 #[derive(Debug, Default)]
@@ -41,31 +44,35 @@ impl Lesions {
         let Some(path) = named.clone().or_else(|| beside.is_file().then_some(beside)) else {
             return Ok(Self::default());
         };
-        let columns = [column::SOURCE, column::HEIGHT, column::WIDTH, column::LESION_MASK];
-        let reader = match TableReader::open(&path, &schema::truth()) {
-            Err(error @ TableError::Column { .. }) if named.is_none() => {
-                contract::say!("note: no lesion masks: {error}; preprocess.lesions names another file");
-                return Ok(Self::default());
-            }
-            opened => opened.map_err(unusable)?.select(&columns),
-        };
+        // A file that nobody named may be another's.
+        if named.is_none()
+            && let Err(error @ TableError::Column { .. }) = TableReader::open(&path, &schema::truth())
+        {
+            contract::say!("note: no lesion masks: {error}; preprocess.lesions names another file");
+            return Ok(Self::default());
+        }
         let with_alternatives = series.iter().flat_map(|one| std::iter::once(one).chain(&one.alternatives));
         let wanted: BTreeSet<&str> = with_alternatives.flat_map(keys).flatten().collect();
-        let mut lesions = Self { path, by_source: BTreeMap::new() };
-        for batch in reader.batches(BATCH_ROWS).map_err(unusable)? {
-            lesions.learn(&batch.map_err(unusable)?, &wanted)?;
-        }
+        let mut lesions = Self { path: path.clone(), by_source: BTreeMap::new() };
+        UserTable::chunks(&path, &COLUMNS, BATCH_ROWS, Audience::Log, |rows| lesions.learn(rows, &wanted))?;
         Ok(lesions)
     }
 
-    fn learn(&mut self, batch: &RecordBatch, wanted: &BTreeSet<&str>) -> Result<(), Error> {
-        let side = |name| numbers::<UInt32Type>(batch, name).map(|length| length.unwrap_or_default() as usize);
-        let shapes = side(column::HEIGHT).zip(side(column::WIDTH));
-        let rows = text(batch, column::SOURCE).zip(shapes).zip(binary(batch, column::LESION_MASK));
-        for ((source, shape), mask) in rows.filter(|((source, _), _)| wanted.contains(source)) {
-            let coded = Coded::new(mask, shape).map_err(|message| self.failed(source, &message))?;
-            if self.by_source.insert(source.to_owned(), coded).is_some() {
-                return Err(self.failed(source, "is there twice; keep one row a source"));
+    fn learn(&mut self, rows: &UserTable, wanted: &BTreeSet<&str>) -> Result<(), Error> {
+        let [source_at, height, width, mask] = rows.require(COLUMNS)?;
+        for row in 0..rows.rows() {
+            let source = rows.filled(row, source_at)?;
+            if !wanted.contains(source.as_str()) {
+                continue;
+            }
+            let side = |at| {
+                let length = rows.integer(row, at, "pixels")?;
+                usize::try_from(length).map_err(|_| rows.wrong(row, at, "pixels", "write the size of the mask"))
+            };
+            let coded = Coded::new(&rows.bytes(row, mask)?, (side(height)?, side(width)?));
+            let coded = coded.map_err(|message| self.failed(&source, &message))?;
+            if self.by_source.insert(source.clone(), coded).is_some() {
+                return Err(self.failed(&source, "is there twice; keep one row a source"));
             }
         }
         Ok(())
@@ -103,10 +110,6 @@ impl Lesions {
 /// What each slice of a series is called: as its file is, and as the outputs call it.
 fn keys(series: &Series) -> impl Iterator<Item = [&str; 2]> {
     series.slices.iter().map(|slice| [slice.relative.as_str(), slice.source.as_str()])
-}
-
-fn unusable(error: TableError) -> Error {
-    Error::unusable(error, "see preprocess.lesions")
 }
 
 /// A mask as the lengths of its stretches of 0 and 1 in turn, row-major, 0 first: a study's masks are all in memory.

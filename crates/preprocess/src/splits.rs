@@ -31,9 +31,9 @@ pub fn check(config: &Config, naming: &Naming, series: &[Series]) -> Result<Opti
 
 fn of_manifest<'a>(config: &Config, manifest: &Path, naming: &'a Naming) -> Result<Known<'a>, Error> {
     let mut known = Known::new(&manifest.display().to_string(), naming.key());
-    for entry in images::read_manifest(manifest, &config.classes)? {
+    for entry in images::read_manifest(manifest, &config.classes)?.entries {
         let patient = naming.patient(&entry.patient)?;
-        known.add(&patient, entry.label, format!("that of row {}", entry.row));
+        known.add(&patient, entry.label, format!("that of {}", entry.row));
         known.add_file(&naming.source(&entry.source, &entry.patient, []), &patient);
     }
     Ok(known)
@@ -43,7 +43,7 @@ fn of_labels<'a>(config: &Config, naming: &'a Naming) -> Result<Known<'a>, Error
     let file = plan::labels_file(config);
     let mut known = Known::new(&file.display().to_string(), naming.key());
     for (patient, label, row) in labels::read(&file, &config.classes)?.rows() {
-        known.add(&naming.patient(patient)?, label, format!("that of row {row}"));
+        known.add(&naming.patient(patient)?, label, format!("that of {row}"));
     }
     Ok(known)
 }

@@ -55,8 +55,8 @@ pub fn run(args: &WhoisArgs) -> Result<(), Error> {
 fn patient(config: &Config, naming: &Naming, input: &Path, pseudonym: &str) -> Result<Option<String>, Error> {
     let is_it = |raw: &str| naming.patient(raw).is_ok_and(|found| found == pseudonym);
     if let Some(manifest) = &config.preprocess.manifest {
-        let entries = images::read_manifest(manifest, &config.classes)?;
-        return Ok(entries.into_iter().map(|entry| entry.patient).find(|raw| is_it(raw)));
+        let manifest = images::read_manifest(manifest, &config.classes)?;
+        return Ok(manifest.entries.into_iter().map(|entry| entry.patient).find(|raw| is_it(raw)));
     }
     // Labels that cannot be read are no reason to leave a patient of the CT without an answer.
     let labels = labels::read(&plan::labels_file(config), &config.classes).unwrap_or_default();

@@ -158,10 +158,7 @@ fn without_truth_the_table_has_no_rows() {
     assert!(code == 0 && stderr.contains("no lesion masks") && stderr.contains("\"lesion_mask\""), "{stderr}");
     assert!(lesions(&other, "1_masks").is_empty());
     let named = study(&[]).set("lesions", slices.display());
-    named.fails(
-        4,
-        &["slices.parquet", "column \"lesion_mask\": expected Binary, got no such column", "preprocess.lesions"],
-    );
+    named.fails(4, &["slices.parquet", "column \"lesion_mask\" is missing (found: slice_id, "]);
     study(&[]).set("lesions", "gone.parquet").fails(4, &["gone.parquet", "set preprocess.lesions"]);
 }
 

@@ -217,16 +217,78 @@ fn images_of_all_kinds_give_the_same_masks() {
     assert!(count(&reference, 1) > 200 && differing < 50, "{differing}");
 }
 
+/// The labels of `slices.parquet` by source.
+fn labels_by_source(study: &Study) -> Vec<(String, Option<i32>)> {
+    let reader = TableReader::open(&study.path("data/t/1_masks/slices.parquet"), &schema::slices()).expect("a table");
+    let mut found = Vec::new();
+    for batch in reader.batches(100).expect("batches") {
+        let batch = batch.expect("a batch");
+        let sources = table::text(&batch, column::SOURCE).map(str::to_owned);
+        found.extend(sources.zip(table::numbers::<Int32Type>(&batch, column::LABEL)));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn manifests_of_other_programs_give_the_same_labels() {
+    let plain = "path,patient_id,label\ngrey.png,a,0\ndeep.png,b,1\n";
+    let expected = [("deep.png", 1), ("grey.png", 0)].map(|(source, label)| (source.to_owned(), Some(label)));
+    let utf16: Vec<u8> = [0xfeff].into_iter().chain(plain.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    for manifest in [
+        plain.as_bytes().to_vec(),
+        plain.replace(',', ";").replace('\n', "\r\n").into_bytes(),
+        plain.replace(',', "\t").into_bytes(),
+        plain.replace("path,patient_id,label", "\u{feff}Path,Patient ID,LABEL").into_bytes(),
+        plain.replace(",0\n", ",0.0\n").replace(",1\n", ",COVID\n").into_bytes(),
+        utf16,
+    ] {
+        let (study, _) = image_study();
+        std::fs::write(study.path("set/m.csv"), &manifest).expect("a manifest");
+        let outcome = study.run(&[]);
+        assert_eq!(outcome.code, 0, "{}: {}", String::from_utf8_lossy(&manifest), outcome.stderr);
+        assert_eq!(labels_by_source(&study), expected, "{}", String::from_utf8_lossy(&manifest));
+    }
+}
+
+#[test]
+fn classes_called_by_numbers_are_names_and_alike_ids_are_told_by_line() {
+    let (study, _) = image_study();
+    study.text("set/m.csv", "path,patient_id,label\ngrey.png,P07,1\ndeep.png,p7,0\n");
+    let outcome = study.run(&["--set", "classes=[\"1\", \"0\"]"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(labels_by_source(&study), [("deep.png".to_owned(), Some(1)), ("grey.png".to_owned(), Some(0))]);
+    let told = "differ only by zeros, case or blanks (line 2 and line 3)";
+    assert!(outcome.stderr.contains(told) && !outcome.stderr.contains("P07"), "{}", outcome.stderr);
+    study.text("set/m.csv", "path,patient_id,label\ngrey.png,a,2\ndeep.png,b,healthy\n");
+    let outcome = study.run(&["--set", "classes=[healthy, \"2\", \"1\"]"]);
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("label \"2\" is the name of one class and the index of another"),
+        "{}",
+        outcome.stderr
+    );
+}
+
 #[test]
 fn bad_manifests_are_refused() {
-    let cases: [(&str, &[&str]); 7] = [
-        ("path,label\ngrey.png,0\n", &["m.csv, row 1", "\"patient_id\" is missing (found: path, label)"]),
-        ("path,patient_id,label\n", &["m.csv", "found none"]),
-        ("path,patient_id,label\ngrey.png,a,0\ngone.png,b,1\n", &["row 3", "no file", "gone.png"]),
-        ("path,patient_id,label\ngrey.png,a,0\ndeep.png,a,1\n", &["row 3", "its patient is 1 covid here", "one label"]),
-        ("path,patient_id,label\ngrey.png,a,flu\n", &["row 2", "\"flu\" is not a class", "0 common, 1 covid"]),
-        ("path,patient_id,label\ngrey.png,a,0\ngrey.png,a,0\n", &["row 3", "row 2 already"]),
-        ("path,patient_id,label\ntext.png,a,0\n", &["row 2", "not a readable PNG or JPEG"]),
+    let cases: [(&str, &[&str]); 13] = [
+        ("path,label\ngrey.png,0\n", &["m.csv, line 1", "\"patient_id\" is missing (found: path, label)"]),
+        ("path,patient_id,label\n", &["m.csv", "has no rows"]),
+        ("path,patient_id,label\ngrey.png,,0\n", &["line 2", "\"patient_id\": expected an id in every row, got none"]),
+        ("path,patient_id,label\ngrey.png,a,0\ndeep.png,nan,1\n", &["line 3", "\"nan\", which stands for none"]),
+        ("path,patient_id,label\ngrey.png,a,\n", &["line 2", "column \"label\": expected a value in every row"]),
+        ("path,patient_id,label\ngrey.png,a,NA\n", &["line 2", "label \"NA\" is a missing value"]),
+        ("path,patient_id,label\n.\\grey.png,a,0\n", &["line 2", "write paths with / and not \\"]),
+        ("path,patient_id,label\ngrey.png,a,0\n./grey.png,a,0\n", &["line 3", "line 2 already"]),
+        ("path,patient_id,label\ngrey.png,a,0\ngone.png,b,1\n", &["line 3", "its file is not there"]),
+        (
+            "path,patient_id,label\ngrey.png,a,0\ndeep.png,a,1\n",
+            &["line 3", "its patient is 1 covid here", "one label"],
+        ),
+        ("path,patient_id,label\ngrey.png,a,flu\n", &["line 2", "\"flu\" is not a class", "0 common, 1 covid"]),
+        ("path,patient_id,label\ngrey.png,a,0\ngrey.png,a,0\n", &["line 3", "line 2 already"]),
+        ("path,patient_id,label\ntext.png,a,0\n", &["line 2", "its file: not a readable PNG or JPEG"]),
     ];
     let (study, _) = image_study();
     study.text("set/text.png", "no image");
@@ -237,7 +299,7 @@ fn bad_manifests_are_refused() {
     let cut = study.path("set/deep.png");
     truncate(&cut, 200);
     study.text("set/m.csv", "path,patient_id,label\ndeep.png,a,0\n");
-    study.fails(4, &["row 2", "its file"]);
+    study.fails(4, &["line 2", "its file"]);
 }
 
 #[test]
@@ -254,9 +316,9 @@ fn bad_dicom_folders_are_refused() {
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\n");
     study.fails(4, &["1 of 2 patients of the CT have no label", "labels.csv: B;", "preprocess.unlabelled: skip"]);
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\nB,1\nA,1\n");
-    study.fails(4, &["labels.csv, row 4", "one label"]);
+    study.fails(4, &["labels.csv, line 4", "one label"]);
     study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\nB,2\n");
-    study.fails(4, &["row 3", "\"2\" is not a class"]);
+    study.fails(4, &["line 3", "\"2\" is not a class"]);
 }
 
 #[test]

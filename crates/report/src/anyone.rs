@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use contract::config::PatientRule;
+use contract::user_table::Place;
 
 use crate::answer::Answer;
 use crate::assess::assess;
@@ -22,8 +23,9 @@ const RESAMPLES: usize = 2000;
 /// See [`Error`].
 pub fn metrics(path: &Path, json: Option<&Path>, (positive, rule): (usize, PatientRule)) -> Result<String, Error> {
     let fault = |fault| located(path, positive, fault);
-    let rows = read::predictions(path, positive)?;
-    let predictions = Predictions::assemble(rows, &[]).map_err(fault)?;
+    let given = read::given(path, positive)?;
+    given.remarks.iter().for_each(|remark| contract::say!("warning: {remark}"));
+    let predictions = Predictions::assemble(given.rows, &[]).map_err(fault)?;
     if positive >= predictions.classes {
         let last = predictions.classes - 1;
         return Err(Error::Usage(format!("--positive: expected a label from 0 to {last}, got {positive}")));
@@ -40,14 +42,24 @@ pub fn metrics(path: &Path, json: Option<&Path>, (positive, rule): (usize, Patie
 
 /// A fault with the rows of the file it is about. They are read once more: rows that are right need no memory for their place.
 fn located(path: &Path, positive: usize, fault: Fault) -> Error {
-    let rows = read::predictions(path, positive).map(|rows| fault.rows(&rows)).unwrap_or_default();
-    let places: Vec<usize> = rows.iter().map(|row| row + 1).collect();
-    let rows = match &places[..] {
-        [] => String::new(),
-        [one] => format!(", row {one}"),
-        more => format!(", rows {}", format::list(more)),
+    let given = read::given(path, positive).unwrap_or_default();
+    let places: Vec<Place> = fault.rows(&given.rows).into_iter().map(|row| given.places[row]).collect();
+    let numbers: Vec<u64> = places.iter().filter_map(number).collect();
+    let rows = match (&places[..], &numbers[..]) {
+        ([one], _) => format!(", {one}"),
+        ([Place::Line(_), ..], more) => format!(", lines {}", format::list(more)),
+        ([Place::Row(_), ..], more) => format!(", rows {}", format::list(more)),
+        _ => String::new(),
     };
     Error::Predictions { origin: format!("{}{rows}", path.display()), fault }
+}
+
+/// The number of a line or row.
+fn number(place: &Place) -> Option<u64> {
+    match place {
+        Place::Line(number) | Place::Row(number) => Some(*number),
+        Place::File => None,
+    }
 }
 
 fn settings(path: &Path, predictions: &Predictions, positive: usize) -> Settings {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use contract::config::ConfigError;
 use contract::receipt::TaskError;
 use contract::splits::SplitsError;
+use contract::user_table::UserTableError;
 use contract::{Coded, Exit};
 
 use crate::predictions::Fault;
@@ -18,6 +19,9 @@ pub enum Error {
     /// The frame around the stage: inputs that do not exist, an output folder that cannot be written.
     #[error(transparent)]
     Task(#[from] TaskError),
+    /// A table that the user brought.
+    #[error(transparent)]
+    Table(#[from] UserTableError),
     /// The number of folds is unknown because the splits file cannot be read.
     #[error(transparent)]
     Folds(#[from] SplitsError),
@@ -124,9 +128,12 @@ impl Coded for Error {
         match self {
             Self::Config(error) => error.exit(),
             Self::Task(error) => error.exit(),
-            Self::Folds(_) | Self::Open { .. } | Self::Parquet { .. } | Self::Column { .. } | Self::Csv { .. } => {
-                Exit::Input
-            }
+            Self::Table(_)
+            | Self::Folds(_)
+            | Self::Open { .. }
+            | Self::Parquet { .. }
+            | Self::Column { .. }
+            | Self::Csv { .. } => Exit::Input,
             Self::Predictions { fault: Fault::Leak { .. }, .. } | Self::Drift { .. } => Exit::Audit,
             Self::Predictions { .. } | Self::Metrics { .. } => Exit::Input,
             Self::Usage(_) => Exit::Usage,

@@ -24,7 +24,7 @@ struct Cli {
 enum Command {
     /// The metrics of anyone's predictions: columns slice_id, patient_id, label, prob; optional method, fold, seed
     Metrics {
-        /// Parquet, or CSV where prob is the probability of the positive class
+        /// A table of text (CSV) or Parquet; prob is the probability of the positive class, or in Parquet a list of all
         #[arg(value_name = "PREDICTIONS")]
         predictions: PathBuf,
         /// Also write them as metrics.json

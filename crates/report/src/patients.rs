@@ -100,10 +100,10 @@ impl PatientScores {
     }
 }
 
-/// A mean to 12 decimals. Probabilities are known to some 7; what is beyond depends on the order of the sum, and would break ties
-/// between patients, and at one half, by chance.
+/// A mean to 12 significant digits. Probabilities are known to some 7; what is beyond depends on the order of the sum, and would break
+/// ties between patients, and at one half, by chance. The digits are counted from the first, so that small means which differ do not tie.
 fn without_rounding(mean: f64) -> f64 {
-    (mean * 1e12).round() / 1e12
+    format!("{mean:.11e}").parse().unwrap_or(mean)
 }
 
 /// The vote for each class.
@@ -185,6 +185,11 @@ mod tests {
         };
         assert_eq!([of(&[0.1, 0.2, 0.3]), of(&[0.3, 0.2, 0.1]), of(&[0.05, 0.15, 0.4])], [0.2; 3]);
         assert_eq!(of(&[0.7, 0.1, 0.7]), 0.5);
+        // A ten-thousandth of a millionth more is more, however small the means are.
+        for mean in [0.03, 1e-9, 1e-15, 1e-200] {
+            assert!(of(&[mean, mean * (1.0 + 3e-10)]) > of(&[mean, mean]), "{mean}");
+        }
+        assert_eq!(of(&[1e-15, 2e-15, 6e-15]), of(&[6e-15, 2e-15, 1e-15]));
     }
 
     #[test]

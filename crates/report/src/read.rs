@@ -1,8 +1,9 @@
-//! Reading: predictions (Parquet or CSV), folds, single rows of the slices, what was left out, training logs.
+//! Reading: predictions (of this study, or given), folds, single rows of the slices, what was left out, training logs.
 //!
 //! Parquet is read column by column through polars; pictures and attention maps only for the rows that are shown.
 
 pub mod flow;
+mod given;
 mod slices;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::folds::FoldRow;
 use crate::measure::{Measure, Measures, NOTHING};
 use crate::predictions::{Row, SUM_TOLERANCE};
 
+pub use given::{Given, given};
 pub use slices::{Picture, Place, Rows, attention, lesions, pictures, places, positions};
 
 /// The method's name where a file has no such column.
@@ -119,17 +121,11 @@ fn from_positive(p: f64, positive: usize) -> Vec<f64> {
     if positive == 0 { vec![p, 1.0 - p] } else { vec![1.0 - p, p] }
 }
 
-/// Predictions from a Parquet file or, by its extension, a CSV file. `positive` is the class whose probability a scalar
-/// `prob` is.
+/// The predictions of a run of a study, or of another of its files. `positive` is the class whose probability a scalar `prob` is.
 ///
 /// # Errors
 /// The file cannot be read, lacks a column, or has one of another type.
 pub fn predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> {
-    let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    if is_csv { csv_predictions(path, positive) } else { parquet_predictions(path, positive) }
-}
-
-fn parquet_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> {
     use column::{ATTENTION_IN_LUNG, FOLD, LABEL, METHOD, PATIENT_ID, PROB, SEED, SLICE_ID};
     let wanted = [SLICE_ID, PATIENT_ID, LABEL, METHOD, FOLD, SEED, PROB, ATTENTION_IN_LUNG];
     let frame = frame(path, &wanted, None)?;
@@ -256,38 +252,6 @@ impl<'a> Csv<'a> {
             ),
         }
     }
-}
-
-fn csv_predictions(path: &Path, positive: usize) -> Result<Vec<Row>, Error> {
-    let csv = Csv::read(path, "give a CSV file with the columns slice_id, patient_id, label, prob")?;
-    let [slice, patient, label, prob] = [
-        csv.require(column::SLICE_ID)?,
-        csv.require(column::PATIENT_ID)?,
-        csv.require(column::LABEL)?,
-        csv.require(column::PROB)?,
-    ];
-    let [method, fold, seed] = [column::METHOD, column::FOLD, column::SEED].map(|name| csv.find(name));
-    let integer = |record: &csv::StringRecord, place: Option<usize>| match place {
-        Some(place) => csv.number(record, place, "an integer"),
-        None => Ok(0),
-    };
-    let probability = |record: &csv::StringRecord| {
-        let p = csv.number(record, prob, PROBABILITY)?;
-        if is_probability(p) { Ok(from_positive(p, positive)) } else { Err(csv.wrong(record, prob, PROBABILITY)) }
-    };
-    let row = |record: &csv::StringRecord| {
-        Ok(Row {
-            slice_id: record[slice].to_owned(),
-            patient_id: record[patient].to_owned(),
-            label: integer(record, Some(label))?,
-            method: method.map_or(UNNAMED, |place| &record[place]).to_owned(),
-            fold: integer(record, fold)?,
-            seed: integer(record, seed)?,
-            prob: probability(record)?,
-            attention: NOTHING,
-        })
-    };
-    csv.records.iter().map(row).collect()
 }
 
 /// All rows of folds.parquet.

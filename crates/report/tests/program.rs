@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Date32Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::Float64Type;
 use assert_cmd::Command;
 use fake::{Fake, Run, write_attention, write_predictions};
@@ -274,42 +274,45 @@ fn bad_csv_files_are_explained() {
     let cases: [(&str, &str); 11] = [
         (
             "slice_id,patient_id,label\na,p,1\n",
-            "column \"prob\" in mine.csv: expected a column of that name, got no such column (columns: slice_id, patient_id, label); add or rename it",
+            "mine.csv, line 1: column \"prob\" is missing (found: slice_id, patient_id, label); add or rename a column",
         ),
         (
             "slice_id,patient_id,label,prob\na,p,1,high\n",
-            "mine.csv, line 2: prob: expected a probability of the positive class in 0..1, got \"high\"; correct or leave out the line",
+            "mine.csv, line 2: column \"prob\": expected a probability of the positive class in 0..1, got \"high\"; write a number",
         ),
         (
             "slice_id,patient_id,label,prob\na,p,1,1.5\n",
-            "line 2: prob: expected a probability of the positive class in 0..1, got \"1.5\"",
+            "line 2: column \"prob\": expected a probability of the positive class in 0..1, got \"1.5\"; write probabilities, not logits or percent",
         ),
         (
             "slice_id,patient_id,label,prob\na,p,1,0.5\nb,p,1,NaN\n",
-            "line 3: prob: expected a probability of the positive class in 0..1, got \"NaN\"",
+            "line 3: column \"prob\": expected a probability of the positive class in 0..1, got \"NaN\"",
         ),
-        ("slice_id,patient_id,label,prob\na,p,ill,0.5\n", "line 2: label: expected an integer, got \"ill\""),
+        (
+            "slice_id,patient_id,label,prob\na,p,ill,0.5\n",
+            "line 2: column \"label\": expected a class's index (0, 1, ...), got \"ill\"; write an integer",
+        ),
         (
             "slice_id,patient_id,label,prob\nb,q,0,0.5\na,p,3,0.5\n",
-            "mine.csv, row 2: slice a: label: expected a label from 0 to 1, got 3; number the classes from 0",
+            "mine.csv, line 3: slice a: label: expected a label from 0 to 1, got 3; number the classes from 0",
         ),
         (
             "slice_id,patient_id,label,prob\na,p,1,0.5\nb,p,1,0.5\na,p,1,0.5\n",
-            "mine.csv, rows 1, 3: slice a occurs twice for method predictions, seed 0",
+            "mine.csv, lines 2, 4: slice a occurs twice for method predictions, seed 0",
         ),
         (
             "slice_id,patient_id,label,prob\na,p,1,0.5\nc,p,1,0.5\nb,p,0,0.5\n",
-            "mine.csv, rows 1, 3: patient p has label 1 and label 0; expected one of them in all rows: correct the others",
+            "mine.csv, lines 2, 4: patient p has label 1 and label 0; expected one of them in all rows: correct the others",
         ),
         (
             "slice_id,patient_id,label,prob,method\na,p,1,0.5,x\nb,p,1,0.5,x\na,p,1,0.5,y\n",
-            "mine.csv, row 2: slice b is in method x, seed 0 and not in method y, seed 0",
+            "mine.csv, line 3: slice b is in method x, seed 0 and not in method y, seed 0",
         ),
         (
             "slice_id,patient_id,label,prob\na,p,1\n",
             "mine.csv, line 2: expected 4 cells as in the head, got 3; correct or leave out the line",
         ),
-        ("slice_id,patient_id,label,prob\n", "no predictions"),
+        ("slice_id,patient_id,label,prob\n", "has no rows"),
     ];
     for (lines, word) in cases {
         let (output, root) = metrics(lines, &[]);
@@ -321,9 +324,43 @@ fn bad_csv_files_are_explained() {
     let leak = "slice_id,patient_id,label,prob,fold\na,p,1,0.5,0\nb,p,1,0.5,1\n";
     let (output, _root) = metrics(leak, &[]);
     assert_eq!(output.status.code(), Some(5));
-    assert!(text(&output.stderr).contains("mine.csv, rows 1, 2: patient p is held out in folds 0 and 1"));
+    assert!(text(&output.stderr).contains("mine.csv, lines 2, 3: patient p is held out in folds 0 and 1"));
     let (output, _root) = metrics("slice_id,patient_id,label,prob\na,p,1,0.5\n", &["--positive", "2"]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn tables_of_other_programs_give_the_numbers_of_the_plain_one() {
+    let lines = |separator: &str, comma: bool, label: &[&str; 2]| {
+        let mut text = ["slice_id", "patient_id", "label", "prob"].join(separator) + "\n";
+        for row in 0..12 {
+            let prob = format!("0.{}", 20 + 37 * row % 61);
+            let prob = if comma { prob.replace('.', ",") } else { prob };
+            text += &[format!("s{row}"), format!("p{}", row / 2), label[row / 2 % 2].to_owned(), prob].join(separator);
+            text += "\n";
+        }
+        text
+    };
+    let (plain, _root) = metrics(&lines(",", false, &["0", "1"]), &[]);
+    assert_eq!((plain.status.code(), text(&plain.stderr).as_str()), (Some(0), ""));
+    for (other, remark) in [
+        (lines(";", true, &["0", "1"]), ""),
+        (lines("\t", true, &["0.0", "1.0"]), ""),
+        (lines(";", false, &["False", "True"]), "warning: labels True and False"),
+        (lines(",", false, &["0", "1"]).replace("slice_id", "\u{feff}Slice ID"), ""),
+    ] {
+        let (output, _root) = metrics(&other, &[]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), text(&plain.stdout));
+        assert!(text(&output.stderr).starts_with(remark) && text(&output.stderr).is_empty() == remark.is_empty());
+    }
+    let near = lines(",", false, &["0", "1"]).replacen("p0", "P0", 1);
+    let (output, _root) = metrics(&near, &[]);
+    let warning = "warning: column \"patient_id\" has ids that differ only by zeros, case or blanks (\"P0\" in line 2 and \"p0\" in line 3)";
+    assert!(output.status.code() == Some(0) && text(&output.stderr).starts_with(warning), "{}", text(&output.stderr));
+    let bool_of_zero = lines(",", false, &["False", "True"]);
+    let (output, _root) = metrics(&bool_of_zero, &["--positive", "0"]);
+    assert!(output.status.code() == Some(4) && text(&output.stderr).contains("got \"False\"; write 0 and 1"));
 }
 
 /// A Parquet file with these columns, `prob` as a number or as a list.
@@ -351,13 +388,17 @@ fn bad_parquet_files_are_explained() {
         (
             both(),
             numbers([0.5, 1.5]),
-            "column \"prob\" in mine.parquet: expected a probability of the positive class in 0..1, got 1.5 in row 2",
+            "mine.parquet, row 2: column \"prob\": expected a probability of the positive class in 0..1, got 1.5; write probabilities",
         ),
-        (both(), numbers([f64::NAN, 0.5]), "got NaN in row 1; write probabilities, not logits or percent"),
+        (
+            both(),
+            numbers([f64::NAN, 0.5]),
+            "row 1: column \"prob\": expected a probability of the positive class in 0..1, got no value",
+        ),
         (
             vec![Some(0), None],
             numbers([0.5, 0.5]),
-            "column \"label\" in mine.parquet: expected a value in every row, got a null in row 2",
+            "mine.parquet, row 2: column \"label\": expected a class's index (0, 1, ...), got no value",
         ),
         (
             both(),
@@ -371,8 +412,8 @@ fn bad_parquet_files_are_explained() {
         ),
         (
             both(),
-            Arc::new(StringArray::from(vec!["0.5", "0.5"])),
-            "column \"prob\" in mine.parquet: expected a list of numbers, got str",
+            Arc::new(Date32Array::from(vec![1, 2])),
+            "mine.parquet, row 1: column \"prob\": expected a probability of the positive class in 0..1, got a value of type Date32",
         ),
     ];
     for (labels, prob, word) in cases {

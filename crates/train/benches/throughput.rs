@@ -38,7 +38,7 @@ fn slices(side: usize, count: usize) -> Slices {
             lesion: None,
         }
     };
-    Slices { side, rows: (0..count).map(slice).collect() }
+    Slices { side, rows: (0..count).map(slice).collect(), ..Slices::default() }
 }
 
 /// What one process measures.

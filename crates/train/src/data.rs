@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use arrow::datatypes::{Int32Type, UInt32Type};
-use contract::schema::{self, column};
+use contract::schema::{self, column, metadata};
 use contract::table::{TableReader, binary, numbers, text};
+use serde_json::Value;
 
-use crate::Error;
+use crate::{Error, origins};
 
 /// Rows read at a time.
 const BATCH_ROWS: usize = 256;
@@ -30,10 +31,14 @@ pub struct Slice {
 }
 
 /// Slices of a study, sorted by id.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Slices {
     /// Pixels a side.
     pub side: usize,
+    /// Names of the classes by label, where the file has them.
+    pub classes: Option<Vec<String>>,
+    /// HU of black and white, where the file has them.
+    pub window_hu: Option<[f64; 2]>,
     /// The slices.
     pub rows: Vec<Slice>,
 }
@@ -44,7 +49,12 @@ pub struct Slices {
 /// Not a slices file, or a slice whose image is not a square of the others' size.
 pub fn read_slices(path: &Path) -> Result<Slices, Error> {
     let reader = TableReader::open(path, &schema::slices())?;
-    let mut slices = Slices { side: 0, rows: Vec::new() };
+    let json = |key: &str| reader.metadata(key).and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    let mut slices = Slices {
+        classes: json(metadata::CLASSES).as_ref().and_then(origins::names),
+        window_hu: json(metadata::WINDOW_HU).and_then(|window| serde_json::from_value(window).ok()),
+        ..Slices::default()
+    };
     for batch in reader.batches(BATCH_ROWS)? {
         let batch = batch?;
         let sides = numbers::<UInt32Type>(&batch, column::HEIGHT).zip(numbers::<UInt32Type>(&batch, column::WIDTH));

@@ -37,6 +37,8 @@ pub enum Error {
     NoSuchMethod { name: String, known: String },
     #[error("fold {fold} leaves no slices to train on in {path}")]
     NothingToTrain { fold: usize, path: PathBuf },
+    #[error("{path} is not a readable slices.parquet: {problem}; name one that chumoku-preprocess made")]
+    NotSlices { path: PathBuf, problem: String },
     #[error("{path} is not a safetensors file of weights: {problem}")]
     NotWeights { path: PathBuf, problem: String },
     #[error("{path} does not fit the network: {problem}")]
@@ -75,7 +77,7 @@ impl Coded for Error {
             Self::Table(_) | Self::Slice { .. } | Self::SliceMissing { .. } | Self::NothingToTrain { .. } => {
                 Exit::Input
             }
-            Self::NoSuchFold { .. } => Exit::Input,
+            Self::NoSuchFold { .. } | Self::NotSlices { .. } => Exit::Input,
             Self::Splits(error) => error.exit(),
             Self::Leak { .. } => Exit::Audit,
             Self::NotWeights { .. } | Self::WrongWeights { .. } | Self::NoWeights { .. } | Self::Device { .. } => {

@@ -139,9 +139,10 @@ fn card(weights: &Path, model: &Model, settings: &Settings) -> Result<Value, Err
     }
     Ok(json!({
         "format": format!("TorchScript, libtorch {}", libtorch::VERSION),
-        "classes": settings.classes,
+        "classes": settings.origins.classes.clone().unwrap_or_default(),
         "input": {
             "shape": "(N, 1, S, S)", "kind": "float32", "range": [0, 1],
+            "window_hu": settings.origins.window_hu, "side": settings.origins.side,
             "meaning": "CT slice, 0 at the lower end of the study's window (preprocess.window_center_hu, window_width_hu), 1 at its upper",
         },
         "normalisation": {

@@ -20,6 +20,7 @@ pub mod log;
 pub mod loss;
 pub mod memory;
 pub mod optimizer;
+pub mod origins;
 pub mod predict;
 pub mod predict_command;
 pub mod run;

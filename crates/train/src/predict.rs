@@ -13,12 +13,12 @@ use contract::schema::{self, column};
 use contract::table::TableWriter;
 use tch::{Kind, Tensor};
 
-use crate::Error;
 use crate::attention::{self, Curves};
 use crate::augment::Draw;
 use crate::batch::{self, Batch, Pixels};
 use crate::data::Slices;
 use crate::run::Model;
+use crate::{Error, origins};
 
 /// Slices of one forward pass. Fixed, because another number would change the last digits.
 const BATCH: usize = 32;
@@ -160,6 +160,16 @@ pub fn mean(models: &[Vec<Prediction>]) -> Vec<Prediction> {
         Prediction { position: first[index].position, prob, attention }
     };
     (0..first.len()).map(of).collect()
+}
+
+/// Puts the classes of predictions into an order: of each class the place where it is now.
+pub fn reorder(predictions: &mut [Prediction], order: &[usize]) {
+    for prediction in predictions {
+        prediction.prob = origins::reordered(&prediction.prob, order);
+        if let Some(part) = &mut prediction.attention {
+            part.prob = origins::reordered(&part.prob, order);
+        }
+    }
 }
 
 /// Mean of vectors of one length, summed in f64.

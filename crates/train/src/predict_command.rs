@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use contract::config;
 use contract::layout::CONFIG;
-use serde_json::Value;
+use contract::table::TableError;
 use tch::{Device, Tensor};
 
 use crate::abn::{Architecture, Compute};
 use crate::batch::Pixels;
+use crate::origins::Origins;
 use crate::predict::{self, Origin, Prediction, Question};
 use crate::run::Model;
 use crate::{Error, data, device, weights};
@@ -21,15 +22,21 @@ use crate::{Error, data, device, weights};
 /// Weights that are missing or do not fit, slices that cannot be read, a device that is not there.
 pub fn run(weights: &[PathBuf], slices: &Path, out: &Path, device: &str, threads: u32) -> Result<(), Error> {
     let device = device::open(device, threads)?;
-    let slices = data::read_slices(slices)?;
+    let slices = data::read_slices(slices).map_err(not_slices)?;
+    // The order of the classes that all outputs get.
+    let mut classes = slices.classes.clone();
     let all: Vec<usize> = (0..slices.rows.len()).collect();
     let mut answers: Vec<Vec<Prediction>> = Vec::new();
     let mut origins = Vec::new();
     for path in weights {
         let (mut model, settings) = open(path, slices.side, device)?;
+        settings.origins.check(&slices, path)?;
+        let order = settings.origins.order(classes.as_deref(), path)?;
+        classes = classes.or_else(|| settings.origins.classes.clone());
         let id = format!("predict {}/{}", answers.len() + 1, weights.len());
         let question = Question { slices: &slices, positions: &all, pixels: settings.pixels, curves: 0, id: &id };
-        let answer = predict::predict(&mut model, question)?;
+        let mut answer = predict::predict(&mut model, question)?;
+        order.iter().for_each(|order| predict::reorder(&mut answer, order));
         if answers.first().is_some_and(|first: &Vec<Prediction>| shape_of(first) != shape_of(&answer)) {
             let problem =
                 "another number of classes, or with and without attention, than the weights before it".to_owned();
@@ -42,6 +49,14 @@ pub fn run(weights: &[PathBuf], slices: &Path, out: &Path, device: &str, threads
     predict::write(out, &slices, &predictions, &common(&origins))?;
     contract::tell!("predict: {} slices with {} model(s), {}", predictions.len(), weights.len(), out.display());
     Ok(())
+}
+
+/// The error about a file that the user named, which no stage need have made.
+fn not_slices(error: Error) -> Error {
+    match error {
+        Error::Table(TableError::Parquet { path, source }) => Error::NotSlices { path, problem: source.to_string() },
+        other => other,
+    }
 }
 
 /// Classes and whether there is attention; none without slices.
@@ -66,8 +81,8 @@ pub struct Settings {
     pub pixels: Pixels,
     /// Which run it is.
     pub origin: Origin,
-    /// Names of the classes, as many as the network has, or none.
-    pub classes: Vec<String>,
+    /// What it was trained on.
+    pub origins: Origins,
 }
 
 /// The network of a run for slices of `side` pixels, with its weights.
@@ -79,24 +94,36 @@ pub fn open(path: &Path, side: usize, device: Device) -> Result<(Model, Settings
     let (architecture, channels, classes) = shape(&found, path)?;
     let model = Model::new(architecture, channels, classes, Compute::of_side(side as i64), device);
     weights::load_into(&model.tensors, &found, path)?;
-    let settings = settings(path);
-    let number = |key: &str| settings.pointer(&format!("/train/{key}")).and_then(Value::as_f64);
-    let (Some(mean), Some(std)) = (number("mean"), number("std")) else {
+    let origins = origins_of(path, classes)?;
+    let Some((mean, std)) = origins.normalisation else {
         let problem = format!("no train.mean and train.std in {CONFIG} beside it or in the defaults");
         return Err(Error::NotWeights { path: path.to_owned(), problem });
     };
-    let integer = |key: &str| settings.get(key).and_then(Value::as_i64).unwrap_or(-1);
-    let origin = Origin {
-        method: settings.get("method").and_then(Value::as_str).unwrap_or("weights").to_owned(),
-        fold: i32::try_from(integer("fold")).unwrap_or(-1),
-        seed: integer("seed"),
+    let (method, fold, seed) = origins.run.clone().unwrap_or_else(|| ("weights".to_owned(), -1, -1));
+    let origin = Origin { method, fold, seed };
+    Ok((model, Settings { pixels: Pixels { mean, std, channels: channels as usize }, origin, origins }))
+}
+
+/// What is known of a network of `classes` classes; of one without `config.yaml` no more than the defaults' normalisation.
+fn origins_of(path: &Path, classes: i64) -> Result<Origins, Error> {
+    let Some(origins) = Origins::beside(path)? else {
+        let number = |key: &str| config::schema::default(&format!("train.{key}")).as_f64();
+        contract::say!(
+            "warning: no {CONFIG} beside {}: its classes, window and size are not known, and pixels are normalised by the defaults",
+            path.display()
+        );
+        return Ok(Origins { normalisation: number("mean").zip(number("std")), ..Origins::default() });
     };
-    let names = settings.get("classes").and_then(Value::as_array).into_iter().flatten();
-    let mut names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
-    if names.len() as i64 != classes {
-        names.clear();
+    match &origins.classes {
+        Some(names) if names.len() as i64 != classes => {
+            let problem = format!(
+                "it has {classes} classes, the {CONFIG} beside it names {}; put the {CONFIG} of its own run beside it",
+                names.len()
+            );
+            Err(Error::WrongWeights { path: path.to_owned(), problem })
+        }
+        _ => Ok(origins),
     }
-    Ok((model, Settings { pixels: Pixels { mean, std, channels: channels as usize }, origin, classes: names }))
 }
 
 /// Architecture, input channels and classes of a state dict.
@@ -107,11 +134,4 @@ fn shape(found: &BTreeMap<String, Tensor>, path: &Path) -> Result<(Architecture,
     };
     let architecture = if found.contains_key("att_conv.weight") { Architecture::Abn } else { Architecture::ResNet18 };
     Ok((architecture, size("conv1.weight", 1)?, size("fc.weight", 0)?))
-}
-
-/// The run's `config.yaml`, or the defaults where there is none.
-fn settings(weights: &Path) -> Value {
-    let beside = weights.with_file_name(CONFIG);
-    let text = std::fs::read_to_string(beside).unwrap_or_else(|_| config::DEFAULTS.to_owned());
-    config::from_yaml(&text)
 }

@@ -18,6 +18,7 @@ use crate::checkpoint::{self, Begun, Position};
 use crate::data::{Slices, Split};
 use crate::log::{Row, Sums, Timing};
 use crate::optimizer::Optimizer;
+use crate::origins::Origins;
 use crate::{init, loss, schedule};
 
 /// A network with its tensors by name.
@@ -162,6 +163,11 @@ impl Run<'_> {
         let channels = i64::from(train.channels);
         let compute = Compute { side: self.slices.side as i64, precision: train.precision };
         let model = Model::new(architecture(train.loss), channels, self.classes as i64, compute, self.device);
+        if let Some(file) = &train.init
+            && let Some(origins) = Origins::beside(file)?
+        {
+            origins.check_start(self.slices, train, file)?;
+        }
         if let Some(told) = init::start(&model.tensors, self.seed, train.init.as_deref())? {
             contract::say!("{}: {told}", self.id);
         }

@@ -12,13 +12,14 @@ use contract::layout::{
 use contract::plan::{self, Task};
 use contract::receipt::TaskError;
 use contract::{hash, instructions, interrupt, owner};
+use serde_json::Value;
 
 use crate::batch::Pixels;
 use crate::data::{self, Slices, Split};
 use crate::log::Timing;
 use crate::predict::{self, Origin, Question};
 use crate::run::{Run, Trained};
-use crate::{Error, device, libtorch, log, tensorboard, weights};
+use crate::{Error, device, libtorch, log, origins, tensorboard, weights};
 
 /// Which runs of a study: all, or those that match.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -141,7 +142,7 @@ impl Work<'_> {
         };
         let mut trained = run.train()?;
         self.alarm(&trained);
-        write_run(self.folder, self.task, &trained)?;
+        write_run(self.folder, &origins::with_slices(&self.task.config, &self.inputs.slices), &trained)?;
         self.predict(&mut trained, &split)?;
         std::fs::remove_file(&checkpoint).map_err(Error::at(&checkpoint))?;
         Ok(device::environment(device, self.config.instructions))
@@ -197,13 +198,13 @@ fn identity(task: &Task) -> Result<String, Error> {
     Ok(hash::bytes(parts.join("\n").as_bytes()))
 }
 
-fn write_run(folder: &Folder, task: &Task, trained: &Trained) -> Result<(), Error> {
+fn write_run(folder: &Folder, settings: &Value, trained: &Trained) -> Result<(), Error> {
     let file = |name: &str| folder.path().join(name);
     weights::write(&file(WEIGHTS), &trained.model.tensors)?;
     let log = log::to_csv(&trained.log).map_err(std::io::Error::other).map_err(Error::at(&file(LOG)))?;
     let timing = serde_json::to_vec_pretty(&trained.timing).map_err(std::io::Error::other);
     let timing = timing.map_err(Error::at(&file(TIMING)))?;
-    let config = config::to_yaml(&task.config);
+    let config = config::to_yaml(settings);
     let board = tensorboard::from_log(&trained.log, &trained.timing, began(&trained.timing));
     tensorboard::write(&file(TENSORBOARD), &board).map_err(Error::at(&file(TENSORBOARD)))?;
     for (name, bytes) in [(LOG, log), (TIMING, timing), (CONFIG, config.into_bytes())] {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use contract::config::schema;
 use contract::schema::column;
+use contract::user_table::{Audience, UserTable, UserTableError, value};
 use serde_json::Value;
 
 use super::InitArgs;
@@ -18,39 +19,32 @@ const MOST_CLASSES: usize = 12;
 /// Ends the names of the tables that are written here.
 pub(super) const CONVERTED: &str = "chumoku.csv";
 
-/// A CSV in memory.
+/// A table in memory, whose columns are text.
+#[derive(Debug)]
 pub(super) struct Table {
     path: PathBuf,
     header: Vec<String>,
-    rows: Vec<csv::StringRecord>,
+    /// The values by row; of a column that has no text, none.
+    rows: Vec<Vec<Option<String>>>,
+    table: UserTable,
 }
 
 impl Table {
-    /// Reads a CSV with a header and at least one row.
+    /// Reads a table with a header and at least one row.
     ///
     /// # Errors
     /// It cannot be read or has no rows.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read(path).map_err(|source| Error::Input { path: path.to_owned(), source })?;
-        // Spreadsheets like to put a byte order mark in front.
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
-        let failed =
-            |error: csv::Error| Error::Init(format!("{} is not a CSV table in UTF-8: {error}", path.display()));
-        let header = reader.headers().map_err(failed)?.iter().map(str::to_owned).collect();
-        let rows: Vec<_> = reader.records().collect::<Result<_, _>>().map_err(failed)?;
-        if rows.is_empty() {
-            return Err(Error::Init(format!(
-                "{}: expected a row for each item below the header, found none",
-                path.display()
-            )));
-        }
-        Ok(Self { path: path.to_owned(), header, rows })
+        let table = UserTable::read(path, &[], Audience::Owner).map_err(|error| Error::Init(error.to_string()))?;
+        let header: Vec<String> = table.columns().iter().map(|column| column.name.clone()).collect();
+        let row = |row| (0..header.len()).map(|at| table.text(row, at).unwrap_or_default()).collect();
+        let rows = (0..table.rows()).map(row).collect();
+        Ok(Self { path: path.to_owned(), header, rows, table })
     }
 
     /// The values of a column.
     pub fn values(&self, at: usize) -> Vec<&str> {
-        self.rows.iter().map(|row| row.get(at).unwrap_or_default()).collect()
+        self.rows.iter().map(|row| field(row, at)).collect()
     }
 
     /// The folder that paths are relative to.
@@ -58,7 +52,7 @@ impl Table {
         self.path.parent().unwrap_or(Path::new("")).to_owned()
     }
 
-    /// The CSV's file.
+    /// The table's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -71,7 +65,7 @@ impl Table {
             let found = values.iter().filter(|value| !value.is_empty() && folder.join(value).is_file()).count();
             found * 2 > values.len()
         };
-        self.header.iter().position(|name| name == column::PATH).or_else(|| (0..self.header.len()).find(are_files))
+        self.table.find(column::PATH).ok().flatten().or_else(|| (0..self.header.len()).find(are_files))
     }
 
     /// What the table is, in words.
@@ -82,17 +76,65 @@ impl Table {
     /// Different values of a column, numbers by size.
     fn distinct(&self, at: usize) -> Vec<String> {
         let mut values: Vec<String> =
-            self.values(at).into_iter().map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect();
+            self.values(at).into_iter().map(plain).collect::<BTreeSet<_>>().into_iter().collect();
         values.sort_by_key(|value| (value.parse::<i64>().unwrap_or(i64::MAX), value.clone()));
         values
+    }
+
+    /// Checks that at least one file of the column is there: else it names them in another way, or is another column.
+    fn check_files(&self, file: usize) -> Result<(), Error> {
+        let folder = self.folder();
+        if self.values(file).iter().any(|value| !value.is_empty() && folder.join(value).is_file()) {
+            return Ok(());
+        }
+        let backslash = self.values(file).iter().any(|value| value.contains('\\'));
+        let advice = if backslash { "write paths with / and not \\" } else { "paths are relative to the table" };
+        let (column, table, folder) = (&self.header[file], self.path.display(), folder.display());
+        Err(Error::Init(format!(
+            "{table}: no file of column \"{column}\" is in \"{folder}\"; {advice}, or give --path-column"
+        )))
+    }
+
+    /// Checks what would make a study of a misread table: ids and labels that are missing, labels that differ only in their spelling.
+    fn check(&self, patient: usize, label: usize) -> Result<(), Error> {
+        let failed = |error: UserTableError| Error::Init(error.to_string());
+        let ids = self.table.ids(patient).map_err(failed)?;
+        ids.remarks.iter().for_each(|remark| contract::say!("warning: {remark}"));
+        let mut spelt: BTreeMap<String, String> = BTreeMap::new();
+        let mut of_patient: BTreeMap<&str, (String, usize)> = BTreeMap::new();
+        for (row, id) in ids.values.iter().enumerate() {
+            let value = plain(&self.table.filled(row, label).map_err(failed)?);
+            let fault = |message| failed(self.table.fault(self.table.place(row), message));
+            let folded = value.to_lowercase();
+            // A class may be called none, a missing value may be, too.
+            if value::is_missing(&value) && value != "none" {
+                return Err(fault(format!(
+                    "label \"{value}\" stands for a missing value; fill it or leave the row out"
+                )));
+            }
+            let other = spelt.entry(folded).or_insert_with(|| value.clone());
+            if *other != value {
+                return Err(fault(format!(
+                    "labels \"{other}\" and \"{value}\" differ only by case; write one of them"
+                )));
+            }
+            let (known, first) = of_patient.entry(id).or_insert_with(|| (value.clone(), row));
+            if *known != value {
+                let first = self.table.place(*first);
+                return Err(fault(format!(
+                    "its patient has label \"{value}\" here and \"{known}\" in {first}; a patient has one label"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Names that another column than `ids` has for the labels, one for each and no two the same.
     fn names(&self, label: usize, values: &[String], ids: &[usize]) -> Option<Vec<String>> {
         let of = |at: usize| {
-            let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+            let mut names: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
             for (label, name) in self.values(label).into_iter().zip(self.values(at)) {
-                names.entry(label).or_default().insert(name);
+                names.entry(plain(label)).or_default().insert(name);
             }
             let all: BTreeSet<&str> = names.values().flatten().copied().collect();
             let are_names = all.iter().all(|name| !name.is_empty() && name.parse::<f64>().is_err());
@@ -112,7 +154,7 @@ impl Table {
         asker: &Asker,
         looks: &dyn Fn(usize) -> bool,
     ) -> Result<usize, Error> {
-        let called = self.header.iter().find(|known| *known == name);
+        let called = self.table.find(name).map_err(|error| Error::Init(error.to_string()))?.map(|at| &self.header[at]);
         let mut alike = (0..self.header.len()).filter(|at| looks(*at));
         // One that looks so is a good guess, one of several is none.
         let guess = called.or_else(|| alike.next().filter(|_| alike.next().is_none()).map(|at| &self.header[at]));
@@ -124,7 +166,7 @@ impl Table {
 /// The table that will be made of a manifest whatever is answered, since the manifest lacks a column of ours.
 pub(super) fn converted(seen: &Seen) -> Option<PathBuf> {
     let Seen::Manifest { table } = seen else { return None };
-    let lacks = |name: &&str| !table.header.iter().any(|known| known == name);
+    let lacks = |name: &&str| !table.table.find(name).is_ok_and(|found| found.is_some());
     [column::PATH, column::PATIENT_ID, column::LABEL].iter().any(lacks).then(|| table.path.with_extension(CONVERTED))
 }
 
@@ -167,6 +209,7 @@ impl Labelled {
             }
             _ => None,
         };
+        file.map_or(Ok(()), |file| table.check_files(file))?;
         let looks = |at: usize| named(at, &["patient", "subject", "case"]);
         let patient =
             table.column(column::PATIENT_ID, "--patient-column", args.patient_column.as_deref(), asker, &looks)?;
@@ -175,6 +218,7 @@ impl Labelled {
             at != patient && Some(at) != file && few(at) && (named(at, &["label", "class", "diagnos", "target"]))
         };
         let label = table.column(column::LABEL, "--label-column", args.label_column.as_deref(), asker, &looks)?;
+        table.check(patient, label)?;
         let values = table.distinct(label);
         if !(2..=MOST_CLASSES).contains(&values.len()) {
             let text = format!(
@@ -194,14 +238,12 @@ impl Labelled {
     /// Whether preprocess reads the table as it is: its columns and labels are those of the contract.
     fn is_plain(&self, table: &Table) -> bool {
         let (file, patient, label) = self.columns;
-        let called = |at: usize, name: &str| table.header[at] == name;
-        let index = |at: usize, value: &String| *value == at.to_string();
-        // A number is an index, whatever the classes are called.
-        let own = |at: usize, value: &String| *value == self.classes[at] && value.parse::<usize>().is_err();
+        let called = |at: usize, name: &str| table.table.find(name).is_ok_and(|found| found == Some(at));
+        let means = |(at, value): (usize, &String)| contract::label::parse(value, &self.classes) == Ok(at);
         called(patient, column::PATIENT_ID)
             && called(label, column::LABEL)
             && file.is_none_or(|file| called(file, column::PATH))
-            && self.values.iter().enumerate().all(|(at, value)| index(at, value) || own(at, value))
+            && self.values.iter().enumerate().all(means)
     }
 
     /// Where the table as preprocess reads it belongs, unless it is so already: a manifest beside the table, whose folder its paths are
@@ -210,6 +252,12 @@ impl Labelled {
         let table = seen.table().filter(|table| !self.is_plain(table))?;
         let beside = if self.columns.0.is_some() { &table.path } else { out };
         Some(beside.with_extension(CONVERTED))
+    }
+
+    /// What a class is called in the table: its index, or its name where an index could be another's name.
+    fn word(&self, class: usize) -> String {
+        let index = class.to_string();
+        if contract::label::parse(&index, &self.classes) == Ok(class) { index } else { self.classes[class].clone() }
     }
 
     /// Writes the table as preprocess reads it.
@@ -225,13 +273,23 @@ impl Labelled {
         let header = [file.map(|_| column::PATH), Some(column::PATIENT_ID), Some(column::LABEL)];
         writer.write_record(header.into_iter().flatten()).map_err(failed)?;
         for row in &table.rows {
-            let field = |at: usize| row.get(at).unwrap_or_default();
-            let class = self.values.iter().position(|value| *value == field(label)).unwrap_or_default().to_string();
-            let record = [file.map(field), Some(field(patient)), Some(class.as_str())];
+            let class = self.values.iter().position(|value| *value == plain(field(row, label))).unwrap_or_default();
+            let class = self.word(class);
+            let record = [file.map(|file| field(row, file)), Some(field(row, patient)), Some(class.as_str())];
             writer.write_record(record.into_iter().flatten()).map_err(failed)?;
         }
         writer.flush().map_err(|source| Error::Io { path: to.to_owned(), source })
     }
+}
+
+/// The value of a row in a column.
+fn field(row: &[Option<String>], at: usize) -> &str {
+    row.get(at).and_then(Option::as_deref).unwrap_or_default()
+}
+
+/// A label as it is compared: of a whole number that is a float the integer.
+fn plain(label: &str) -> String {
+    value::integer(label).map_or_else(|_| label.to_owned(), |number| number.to_string())
 }
 
 /// Names of the classes: the flag's, the labels' own, or asked where labels are numbers; `known` are a guess at the answers.
@@ -260,9 +318,9 @@ fn classes(args: &InitArgs, values: &[String], known: Option<&[String]>, asker: 
 
 /// Patients by the index of their label's value.
 fn patients(table: &Table, values: &[String], patient: usize, label: usize) -> Vec<usize> {
-    let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut found: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for (label, patient) in table.values(label).into_iter().zip(table.values(patient)) {
-        found.entry(label).or_default().insert(patient);
+        found.entry(plain(label)).or_default().insert(patient);
     }
     values.iter().map(|value| found.get(value.as_str()).map_or(0, BTreeSet::len)).collect()
 }

@@ -21,9 +21,10 @@ pub(super) fn yaml(
         "# Made by chumoku init. Every key is described in pipelines/defaults.yaml; a study names only what it changes.\n\
          # chumoku check says what is missing, chumoku run does the rest.\n\
          study: {}\n\
-         classes: [{}]   # the index is the label{}\n",
+         classes: [{}]   # {}{}\n",
         quoted(study),
         classes.join(", "),
+        if contract::label::are_numbers(&labelled.classes) { "labels are these names" } else { "the index is the label" },
         counts(labelled),
     ));
     text.push_str(&input(seen, converted));

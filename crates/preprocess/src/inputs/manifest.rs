@@ -16,9 +16,9 @@ use crate::{hounsfield, images, nifti_io};
 pub fn collect(config: &Config, manifest: &Path, naming: &mut Naming) -> Result<Inputs, Error> {
     let range_hu = (config.preprocess.image_low_hu, config.preprocess.image_high_hu);
     let reading = hounsfield::Reading { offset_hu: config.preprocess.hu_offset, ..Default::default() };
-    let entries = images::read_manifest(manifest, &config.classes)?;
+    let images::Manifest { entries, remarks } = images::read_manifest(manifest, &config.classes)?;
     entries.iter().for_each(|entry| naming.register(&entry.patient, []));
-    let mut inputs = Inputs::default();
+    let mut inputs = Inputs { notes: remarks, ..Inputs::default() };
     for entry in entries {
         let patient_id = naming.patient(&entry.patient)?;
         let source = naming.source(&entry.source, &entry.patient, []);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use contract::config::{Config, Unlabelled};
-use contract::id;
 use contract::plan;
+use contract::user_table::alike::normal_form;
 
 use crate::dicom;
 use crate::error::Error;
@@ -31,7 +31,7 @@ pub struct Patient {
 
 /// The patients of these series, each of whom has no label.
 pub fn patients(series: &[dicom::Series], labels: &Patients) -> Vec<Patient> {
-    let by_folded: BTreeMap<String, &str> = labels.names().map(|raw| (id::folded(raw), raw)).collect();
+    let by_form: BTreeMap<String, &str> = labels.names().map(|raw| (normal_form(raw), raw)).collect();
     let mut found: BTreeMap<&str, Patient> = BTreeMap::new();
     for one in series {
         for header in &one.slices {
@@ -40,7 +40,7 @@ pub fn patients(series: &[dicom::Series], labels: &Patients) -> Vec<Patient> {
                 raw: one.patient.clone(),
                 folder: folder.to_owned(),
                 slices: 0,
-                alike: by_folded.get(&id::folded(&one.patient)).map(|raw| (*raw).to_owned()),
+                alike: by_form.get(&normal_form(&one.patient)).map(|raw| (*raw).to_owned()),
             });
             patient.slices += 1;
             while !folder.starts_with(&patient.folder) {
