@@ -12,6 +12,7 @@ mod jpeg_ls;
 mod pixels;
 mod rescale;
 mod series;
+mod start;
 mod unknown;
 mod values;
 

@@ -14,6 +14,7 @@ use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 
 use super::guard::{self, Checked};
+use super::start;
 use super::unknown::Patched;
 use super::values::Values;
 use crate::contain;
@@ -25,14 +26,24 @@ pub struct File {
     pub data: DefaultDicomObject,
 }
 
-/// True if the file starts as DICOM files do: 128 bytes, then `DICM` (PS3.10 section 7.1).
+/// The first bytes of a file that is not DICOM; `None` for a DICOM file, with the mark `DICM` or without.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn start_if_foreign(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    let disk = Disk::open(path)?;
+    let size = disk.metadata()?.len();
+    let mut bytes = Vec::new();
+    disk.take(start::LOOKED_AT).read_to_end(&mut bytes)?;
+    Ok(start::find(&bytes, size).is_none().then_some(bytes))
+}
+
+/// True for a DICOM file: after 128 bytes it has the mark `DICM` (PS3.10 section 7.1), or it begins with the elements of a data set.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn is_dicom(path: &Path) -> std::io::Result<bool> {
-    let mut start = Vec::with_capacity(132);
-    Disk::open(path)?.take(132).read_to_end(&mut start)?;
-    Ok(start.get(128..132) == Some(b"DICM"))
+    Ok(start_if_foreign(path)?.is_none())
 }
 
 impl File {

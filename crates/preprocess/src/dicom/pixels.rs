@@ -17,12 +17,10 @@ use super::bits::Bits;
 use super::file::File;
 use super::guard::unsupported;
 use super::jpeg_ls;
+use super::start::EXPLICIT_VR_BIG_ENDIAN;
 use super::values::Values;
 use crate::contain;
 use crate::error::Error;
-
-/// A transfer syntax that is retired but still found.
-const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
 /// Images of up to 2048 x 2048 pixels are decoded whatever their compressed size, larger ones if there is a byte for this many.
 const PIXELS: (usize, usize) = (1 << 22, 256);
