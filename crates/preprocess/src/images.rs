@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use contract::schema::column;
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Rgba};
 use ndarray::Array2;
 
@@ -13,7 +14,7 @@ use crate::ct_slice::CtSlice;
 use crate::error::Error;
 use crate::labels;
 
-mod kinds;
+pub mod kinds;
 
 /// A row of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Vec<Entry>, 
 }
 
 /// Reads an image file as HU: a grey value of 0..1 maps linearly to `low`..`high`. Colours count by luminance, transparency
-/// shows black. 16 bits are kept.
+/// shows black. 16 bits are kept. The picture is turned as its EXIF orientation says, as viewers show it.
 ///
 /// # Errors
 /// The file is not a PNG or JPEG, is damaged, has more pixels than its bytes can mean, or is a JPEG in CMYK. The content
@@ -99,10 +100,14 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
         return Err(message);
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
     let (columns, rows) = decoder.dimensions();
     contain::pixels(rows as usize, columns as usize, bytes.len())?;
-    DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())
+    // Unreadable EXIF is no reason not to read the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    image.apply_orientation(orientation);
+    Ok(image)
 }
 
 /// Components of the frame of a JPEG (ITU-T T.81 B.2.2); `None` if there is none.

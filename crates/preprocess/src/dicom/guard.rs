@@ -103,7 +103,9 @@ fn unknown_length(source: impl Read, left: u64, order: Endianness) -> Option<[u8
 
 /// The error for a transfer syntax that cannot be read.
 pub fn unsupported(uid: &str) -> String {
-    format!("transfer syntax {uid} is not supported; convert the file to an uncompressed one, for example with `gdcmconv --raw IN OUT`")
+    format!(
+        "transfer syntax {uid} is not supported; convert the file to an uncompressed one, for example with `gdcmconv --raw IN OUT`"
+    )
 }
 
 /// The file meta information (PS3.10 section 7.1), to the first element of another group, with the transfer syntax that the data
@@ -131,7 +133,10 @@ fn meta<S: BufRead + Seek>(source: &mut S, size: u64) -> Result<Vec<u8>, String>
     let data = first_bytes(source)?;
     rewind(source, at)?;
     let syntax = start::syntax(stated.as_deref(), &data, size - at);
-    kept.insert(tags::TRANSFER_SYNTAX_UID, syntax.ok_or("no transfer syntax, and no elements that it could be known by")?);
+    kept.insert(
+        tags::TRANSFER_SYNTAX_UID,
+        syntax.ok_or("no transfer syntax, and no elements that it could be known by")?,
+    );
     Ok(written(&kept))
 }
 

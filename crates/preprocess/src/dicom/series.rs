@@ -1,12 +1,10 @@
 //! Slices to series: grouping, order, doubles, and what is remarkable of their places (PS3.3 C.7.6.2).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::header::{Header, UNSTATED};
 use super::rescale::Usual;
 use super::{GANTRY_TILT, MISSING_SLICES, Scan, Skipped, UNEVEN_SLICES};
-use crate::error::Error;
 use crate::geometry::{Affine, Axial, dot};
 
 /// Slices closer than this, or than this part of the usual step, are at one place, mm.
@@ -46,7 +44,7 @@ pub struct Series {
 
 /// Sorts headers into series and what is left out. A series UID that holds several stacks (other orientation, size or stack
 /// of an enhanced file) keeps its largest.
-pub(super) fn group(folder: &Path, headers: Vec<Header>) -> Result<Scan, Error> {
+pub(super) fn group(headers: Vec<Header>) -> Scan {
     type Stack = ((usize, usize), [i64; 6], String);
     let mut series: BTreeMap<(String, String), BTreeMap<Stack, Vec<Header>>> = BTreeMap::new();
     let mut scan = Scan::default();
@@ -55,11 +53,6 @@ pub(super) fn group(folder: &Path, headers: Vec<Header>) -> Result<Scan, Error> 
         if let Some(reason) = header.refusal() {
             scan.skipped.push(header.into_skipped(reason));
             continue;
-        }
-        if header.unplaced_frames > 0 {
-            let frames = header.unplaced_frames;
-            let message = format!("holds {frames} frames without positions, expected 1; convert it to single-frame CT");
-            return Err(Error::File { path: folder.join(header.file), message });
         }
         let unique = header.instance_uid.is_empty() || seen.insert((header.instance_uid.clone(), header.frame));
         if unique {
@@ -78,7 +71,7 @@ pub(super) fn group(folder: &Path, headers: Vec<Header>) -> Result<Scan, Error> 
         scan.skipped.extend(stacks.flatten().map(|header| header.into_skipped("other_stack_of_series")));
         scan.series.push(Series::of(patient, uid, slices, &mut scan.skipped));
     }
-    Ok(scan)
+    scan
 }
 
 /// Directions rounded to a tenth, so that slices of one stack agree whatever the digits written.

@@ -54,7 +54,9 @@ fn is_meta(bytes: &[u8], left: u64) -> bool {
     let is_first = |encoding: Encoding, longest: u64| {
         let head = encoding.head(bytes).flatten();
         head.is_some_and(|Head { tag, bytes, length }| {
-            tag.group() == 2 && tag.element() <= 0x0102 && length.is_some_and(|length| length <= longest.min(left - bytes.min(left)))
+            tag.group() == 2
+                && tag.element() <= 0x0102
+                && length.is_some_and(|length| length <= longest.min(left - bytes.min(left)))
         })
     };
     is_first(Encoding::Explicit, left) || is_first(Encoding::Implicit, LONGEST_META)
@@ -126,7 +128,11 @@ impl Encoding {
         };
         let tag = Tag(short(0), short(2));
         if self == Self::Implicit {
-            return Some(Some(Head { tag, bytes: 8, length: stated(u32::from_le_bytes([start[4], start[5], start[6], start[7]])) }));
+            return Some(Some(Head {
+                tag,
+                bytes: 8,
+                length: stated(u32::from_le_bytes([start[4], start[5], start[6], start[7]])),
+            }));
         }
         let vr = VR::from_binary([start[4], start[5]])?;
         if has_short_length(vr) {
@@ -145,9 +151,8 @@ fn stated(length: u32) -> Option<u64> {
 
 /// True for VRs whose length has 16 bits (PS3.5 section 7.1.2).
 fn has_short_length(vr: VR) -> bool {
-    const LONG: [VR; 13] = [
-        VR::OB, VR::OD, VR::OF, VR::OL, VR::OV, VR::OW, VR::SQ, VR::SV, VR::UC, VR::UN, VR::UR, VR::UT, VR::UV,
-    ];
+    const LONG: [VR; 13] =
+        [VR::OB, VR::OD, VR::OF, VR::OL, VR::OV, VR::OW, VR::SQ, VR::SV, VR::UC, VR::UN, VR::UR, VR::UT, VR::UV];
     !LONG.contains(&vr)
 }
 
@@ -161,7 +166,9 @@ mod tests {
 
     #[test]
     fn data_sets_are_known_by_their_first_elements() {
-        for (bytes, uid) in [(EXPLICIT, "1.2.840.10008.1.2.1"), (BIG, "1.2.840.10008.1.2.2"), (IMPLICIT, "1.2.840.10008.1.2")] {
+        for (bytes, uid) in
+            [(EXPLICIT, "1.2.840.10008.1.2.1"), (BIG, "1.2.840.10008.1.2.2"), (IMPLICIT, "1.2.840.10008.1.2")]
+        {
             let size = bytes.len() as u64;
             assert_eq!(find(bytes, size), Some(0));
             assert_eq!(syntax(None, bytes, size).as_deref(), Some(uid));
@@ -178,7 +185,9 @@ mod tests {
     #[test]
     fn other_files_are_no_data_sets() {
         let descending = [&EXPLICIT[10..20], &EXPLICIT[..10], &EXPLICIT[20..]].concat();
-        for bytes in [b"".as_slice(), b"\x08\0", b"path,label\na,b\n", b"\x08\0\x05\0CS\xff\0AB", &[0; 4096], &descending] {
+        for bytes in
+            [b"".as_slice(), b"\x08\0", b"path,label\na,b\n", b"\x08\0\x05\0CS\xff\0AB", &[0; 4096], &descending]
+        {
             assert_eq!(find(bytes, bytes.len() as u64), None, "{bytes:?}");
         }
     }
