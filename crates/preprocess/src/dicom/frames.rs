@@ -12,6 +12,9 @@ use super::values::Values;
 /// SpacingBetweenSlices or else SliceThickness apart.
 pub const PLACED_BY_SPACING: &str = "frames_placed_by_spacing";
 
+/// Frames that a file without functional groups may have.
+pub const MOST_FRAMES: u32 = 1 << 14;
+
 /// Places the frames of a file in their order, unless each has a position of its own.
 ///
 /// # Errors

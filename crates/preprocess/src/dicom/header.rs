@@ -102,6 +102,10 @@ fn of_object(object: &File, file: &Path) -> Result<Vec<Header>, String> {
     if groups != 0 && groups != frames as usize {
         return Err(format!("{frames} frames, but {groups} functional groups; the file is truncated or corrupt"));
     }
+    if groups == 0 && frames > frames::MOST_FRAMES {
+        let most = frames::MOST_FRAMES;
+        return Err(format!("NumberOfFrames is {frames}, expected {most} at most; the file is truncated or corrupt"));
+    }
     let headers = (0..frames).map(|frame| header(data, file, Some(frame), &class));
     let mut headers = headers.collect::<Result<Vec<Header>, String>>()?;
     frames::place(&mut headers, data)?;
