@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::layout::CHECKPOINT;
+use crate::layout::{CHECKPOINT, RECEIPT};
 
 /// How the names of files begin that are being written.
 const UNFINISHED: &str = ".writing-";
@@ -90,18 +90,33 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Where the folder `path` is written: if it is a link to a folder that a task made, to an empty one or to one that is not there, then where
+/// that leads, so that a folder on another disk stays there. Of a link to anything else the link itself is replaced.
+pub(crate) fn real(path: &Path) -> PathBuf {
+    let mut place = path.to_owned();
+    // More links than the kernel follows are a circle.
+    for _ in 0..40 {
+        let Ok(target) = fs::read_link(&place) else { break };
+        place = place.parent().unwrap_or(Path::new("")).join(target);
+    }
+    let is_foreign =
+        || !place.join(RECEIPT).is_file() && fs::read_dir(&place).is_ok_and(|mut files| files.next().is_some());
+    if place.is_symlink() || place.is_file() || is_foreign() { path.to_owned() } else { place }
+}
+
 /// Where the folder `path` is while it is being filled.
 pub fn partial(path: &Path) -> PathBuf {
-    with_suffix(path, PARTIAL)
+    with_suffix(&real(path), PARTIAL)
 }
 
 /// The folder that was in the place of `path` when a replacement was cut off, if it was.
 pub(crate) fn replaced(path: &Path) -> Option<PathBuf> {
-    Some(with_suffix(path, REPLACED)).filter(|old| old.is_dir())
+    Some(with_suffix(&real(path), REPLACED)).filter(|old| old.is_dir())
 }
 
 /// A free name beside the folder `path`, for what was in it and must not be lost.
 pub fn kept(path: &Path) -> PathBuf {
+    let path = &real(path);
     let names = (1_u64..).map(|number| with_suffix(path, &format!(".kept-{number}")));
     let mut free = names.filter(|name| !name.exists());
     free.next().unwrap_or_else(|| with_suffix(path, ".kept"))
@@ -109,6 +124,7 @@ pub fn kept(path: &Path) -> PathBuf {
 
 /// Ends a replacement of the folder `path` that was cut off between its two renames.
 pub fn recover(path: &Path) -> io::Result<()> {
+    let path = &real(path);
     let old = with_suffix(path, REPLACED);
     match (old.exists(), path.exists()) {
         (false, _) => Ok(()),
@@ -138,7 +154,7 @@ impl Folder {
     /// of a file, or whole and of other settings, which this attempt would not write over.
     pub fn resume(path: &Path) -> io::Result<Self> {
         recover(path)?;
-        let partial = partial(path);
+        let (target, partial) = (real(path), partial(path));
         fs::create_dir_all(&partial)?;
         for entry in fs::read_dir(&partial)? {
             let entry = entry?;
@@ -148,13 +164,13 @@ impl Folder {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { path: partial, target: path.to_owned() })
+        Ok(Self { path: partial, target })
     }
 
     /// What an earlier attempt left, as it is.
     pub(crate) fn left(path: &Path) -> Option<Self> {
         let partial = partial(path);
-        partial.is_dir().then(|| Self { path: partial, target: path.to_owned() })
+        partial.is_dir().then(|| Self { path: partial, target: real(path) })
     }
 
     /// Where to write.

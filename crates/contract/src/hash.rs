@@ -1,6 +1,6 @@
 //! Content hashes (BLAKE3): a file, a folder, a value. Never times or sizes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -8,9 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::layout::RECEIPT;
+use crate::walk;
+
+pub use crate::walk::walk;
 
 /// Files up to this many bytes are hashed side by side, one a thread; for larger ones all threads share a file.
 const SMALL: u64 = 8 << 20;
+
+/// Stands for the hash of a file that is not there, where there need be none.
+pub const MISSING: &str = "missing";
 
 /// BLAKE3 of a file's bytes, in lower-case hex.
 pub fn file(path: &Path) -> io::Result<String> {
@@ -86,32 +92,6 @@ pub fn path(path: &Path) -> io::Result<String> {
     if path.is_dir() { tree(path) } else { file(path) }
 }
 
-/// All regular files below `folder`, relative to it, sorted. Names that start with a dot are passed over.
-pub fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut open = vec![PathBuf::new()];
-    while let Some(relative) = open.pop() {
-        for entry in std::fs::read_dir(folder.join(&relative))? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with('.') {
-                continue;
-            }
-            let path = relative.join(entry.file_name());
-            // `metadata` follows links: a study's data often is one.
-            let kind = std::fs::metadata(entry.path()).map_err(|error| {
-                io::Error::new(error.kind(), format!("{}, a link or file in it: {error}", entry.path().display()))
-            })?;
-            if kind.is_dir() {
-                open.push(path);
-            } else if kind.is_file() {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
 /// Remembers what was hashed, since many tasks share an input and one's output is another's input.
 #[derive(Debug, Default)]
 pub struct Cache {
@@ -119,20 +99,12 @@ pub struct Cache {
     trees: BTreeMap<PathBuf, String>,
     /// Folders, and where they are for now.
     elsewhere: Vec<(PathBuf, PathBuf)>,
-    /// Folders that no tree has a part in.
-    apart: BTreeSet<PathBuf>,
 }
 
 impl Cache {
     /// What is asked for in `folder` is looked for in `place`, where a killed process left it.
     pub fn look_elsewhere(&mut self, folder: PathBuf, place: PathBuf) {
         self.elsewhere.push((folder, place));
-    }
-
-    /// Leaves `folder` out of every tree that it lies in.
-    pub fn leave_out(&mut self, folder: &Path) {
-        // What does not exist is in no tree.
-        self.apart.extend(folder.canonicalize());
     }
 
     /// Where `path` is for now.
@@ -176,13 +148,12 @@ impl Cache {
         if let Some(hash) = self.trees.get(folder) {
             return Ok(hash.clone());
         }
-        let root = folder.canonicalize()?;
-        let is_apart =
-            |name: &Path| self.apart.iter().any(|apart| root.join(name).starts_with(apart) && *apart != root);
-        let names: Vec<PathBuf> =
-            walk(folder)?.into_iter().filter(|name| !is_receipt(name) && !is_apart(name)).collect();
+        let names: Vec<PathBuf> = walk(folder)?.into_iter().filter(|name| !is_receipt(name)).collect();
         self.prepare(names.iter().map(|name| folder.join(name)));
-        let hashes: Vec<String> = names.iter().map(|name| self.file(&folder.join(name))).collect::<io::Result<_>>()?;
+        let mut hashes = Vec::new();
+        for name in &names {
+            hashes.push(self.file(&folder.join(name)).map_err(|error| walk::unread(folder, name, error))?);
+        }
         let hash = tree_of(names.iter().map(PathBuf::as_path).zip(hashes.iter().map(String::as_str)));
         self.trees.insert(folder.to_owned(), hash.clone());
         Ok(hash)

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::atomic;
 
 /// Hex digits of a pseudonym: 48 bits, so that 10,000 patients collide with probability 2e-7.
-const DIGITS: usize = 12;
+pub const DIGITS: usize = 12;
 
 /// The secret that turns raw ids into pseudonyms: 32 bytes in a file that git ignores.
 pub struct Key([u8; 32]);
@@ -36,6 +36,11 @@ impl Key {
             io::Error::new(io::ErrorKind::InvalidData, message)
         })?;
         Ok(Self(*hash.as_bytes()))
+    }
+
+    /// The pseudonym of the patient whose id is `raw`: the only place that says how a patient is named in the outputs.
+    pub fn patient(&self, raw: &str) -> String {
+        self.pseudonym("patient", raw)
     }
 
     /// The pseudonym of `raw`. `kind` keeps patients and series apart.

@@ -13,6 +13,9 @@ pub struct Inspection {
     pub model: Result<String, Refusal>,
     /// What would be segmented.
     pub input: Result<Found, Refusal>,
+    /// The folds of the splits file, in words, or what is wrong with it; `None` for a study without one.
+    #[serde(default)]
+    pub splits: Option<Result<String, Refusal>>,
 }
 
 /// What a study finds in its input.

@@ -6,6 +6,8 @@ use crate::config::Config;
 
 /// Name of the receipt beside every stage's output.
 pub const RECEIPT: &str = "receipt.yaml";
+/// Says whose results lie in the folder of a study; of a report's folder it ends the name of the file beside it.
+pub const OWNER: &str = ".study.yaml";
 /// Rows of slices with image and mask.
 pub const SLICES: &str = "slices.parquet";
 /// Rows of slices with their fold.

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::config::{Config, Method};
-use crate::hash;
-use crate::layout::{ATTENTION, EXCLUDED, LABELS, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED};
+use crate::layout::{ATTENTION, EXCLUDED, LABELS, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, QUALITY, TRUTH};
+use crate::splits::{Splits, SplitsError};
+use crate::{hash, manifest};
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,68 @@ impl Stage {
     }
 }
 
+/// Something that a task reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What of it counts.
+    pub part: Part,
+}
+
+/// What of an input counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The file, or the folder with all that lies in it.
+    Whole,
+    /// The file, if there is one.
+    Optional,
+    /// The files that a manifest names, wherever they lie, and not what lies beside them. The manifest itself is an input of its own.
+    Listed,
+}
+
+impl Input {
+    /// A file or a folder.
+    pub fn whole(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { name: name.into(), path: path.into(), part: Part::Whole }
+    }
+
+    /// A file that may be there or not.
+    pub fn optional(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { part: Part::Optional, ..Self::whole(name, path) }
+    }
+
+    /// The files that the manifest at `path` names.
+    pub fn listed(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { part: Part::Listed, ..Self::whole(name, path) }
+    }
+
+    /// Its hash, a content's and never a time's; [`hash::MISSING`] of an optional file that is not there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn hash(&self, cache: &mut hash::Cache) -> std::io::Result<String> {
+        match self.part {
+            Part::Whole => cache.path(&self.path),
+            Part::Optional if !cache.real(&self.path).exists() => Ok(hash::MISSING.to_owned()),
+            Part::Optional => cache.path(&self.path),
+            Part::Listed => manifest::hash(&self.path, cache),
+        }
+    }
+
+    /// Why it cannot be there; none if it is, as far as is seen without reading it all. Of a manifest that is not there the manifest's own input
+    /// says so.
+    pub fn missing(&self) -> Option<std::io::Error> {
+        match self.part {
+            Part::Whole => std::fs::metadata(&self.path).err(),
+            Part::Optional => None,
+            Part::Listed => manifest::missing(&self.path),
+        }
+    }
+}
+
 /// One unit of work.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -53,10 +116,8 @@ pub struct Task {
     pub stage: Stage,
     /// Its name: the stage's, and for train `train/<method>/fold-<k>/seed-<s>`.
     pub id: String,
-    /// What it reads: a name and a file or folder.
-    pub inputs: Vec<(String, PathBuf)>,
-    /// Folders that are no part of an input, though they lie in one: where the study writes.
-    pub apart: Vec<PathBuf>,
+    /// What it reads.
+    pub inputs: Vec<Input>,
     /// The part of the configuration its output depends on.
     pub config: Value,
     /// The folder it writes.
@@ -65,12 +126,8 @@ pub struct Task {
     pub arguments: Vec<String>,
 }
 
-fn input(name: &str, path: PathBuf) -> (String, PathBuf) {
-    (name.to_owned(), path)
-}
-
-fn single(stage: Stage, inputs: Vec<(String, PathBuf)>, config: Value, output: PathBuf) -> Task {
-    Task { stage, id: stage.name().to_owned(), inputs, apart: Vec::new(), config, output, arguments: Vec::new() }
+fn single(stage: Stage, inputs: Vec<Input>, config: Value, output: PathBuf) -> Task {
+    Task { stage, id: stage.name().to_owned(), inputs, config, output, arguments: Vec::new() }
 }
 
 /// Flag of the phantom's and of preprocess's program for the second set of CT.
@@ -106,19 +163,25 @@ pub fn labels_file(config: &Config) -> PathBuf {
 /// The task that makes `slices.parquet`.
 pub fn preprocess(config: &Config) -> Task {
     let layout = Layout::new(config);
-    let mut inputs =
-        vec![input("ct", layout.preprocess_input(config)), input("model", config.preprocess.model.clone())];
-    match &config.preprocess.manifest {
-        Some(manifest) => inputs.push(input("manifest", manifest.clone())),
-        None => inputs.push(input("labels", labels_file(config))),
+    let mut inputs = match &config.preprocess.manifest {
+        Some(manifest) => vec![Input::whole("manifest", manifest), Input::listed("ct", manifest)],
+        None => {
+            vec![Input::whole("ct", layout.preprocess_input(config)), Input::whole("labels", labels_file(config))]
+        }
+    };
+    inputs.push(Input::whole("model", &config.preprocess.model));
+    inputs.extend(lesions(config));
+    of_set(config, single(Stage::Preprocess, inputs, slice_settings(config, &[]), layout.masks()))
+}
+
+/// The file of lesion masks where it is an input of its own: the one that the study names, or the truth that may lie beside a manifest. The truth
+/// in a folder of CT is a part of that.
+fn lesions(config: &Config) -> Option<Input> {
+    match (&config.preprocess.lesions, &config.preprocess.manifest) {
+        (Some(named), _) => Some(Input::whole("truth", named)),
+        (None, Some(_)) => Some(Input::optional("truth", Layout::new(config).preprocess_input(config).join(TRUTH))),
+        (None, None) => None,
     }
-    if let Some(lesions) = &config.preprocess.lesions {
-        inputs.push(input("truth", lesions.clone()));
-    }
-    let task = single(Stage::Preprocess, inputs, slice_settings(config, &[]), layout.masks());
-    // A manifest in the working directory has the study's own folders beside it, of which it names no file.
-    let apart = config.preprocess.manifest.iter().flat_map(|_| [layout.data.clone(), layout.reports.clone()]);
-    of_set(config, Task { apart: apart.collect(), ..task })
 }
 
 /// The settings that preprocess depends on, but for some of its keys. Where files are and the number of threads change nothing that it
@@ -148,12 +211,12 @@ pub fn slices_hash(config: &Config) -> String {
 /// The task that makes `folds.parquet`.
 pub fn dataset(config: &Config) -> Task {
     let layout = Layout::new(config);
-    let mut inputs = vec![input("slices", layout.slices())];
+    let mut inputs = vec![Input::whole("slices", layout.slices())];
     if let Some(splits) = &config.dataset.splits {
-        inputs.push(input("splits", splits.clone()));
+        inputs.push(Input::whole("splits", splits.clone()));
     }
     if let (Some(_), Some(manifest)) = (&config.dataset.split_column, &config.preprocess.manifest) {
-        inputs.push(input("manifest", manifest.clone()));
+        inputs.push(Input::whole("manifest", manifest.clone()));
     }
     let values = json!({ "classes": config.values["classes"], "dataset": config.section("dataset", &["splits"]) });
     single(Stage::Dataset, inputs, values, layout.folds())
@@ -180,15 +243,15 @@ pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
         map.shift_remove("init");
     }
     let mut inputs = vec![
-        input("slices", layout.slices()),
-        input("lesions", layout.lesions()),
-        input("folds", layout.folds_table()),
+        Input::whole("slices", layout.slices()),
+        Input::whole("lesions", layout.lesions()),
+        Input::whole("folds", layout.folds_table()),
     ];
     if let Some(reversed) = config.reversed() {
-        inputs.push(input("slices-reversed", Layout::new(&reversed).slices()));
+        inputs.push(Input::whole("slices-reversed", Layout::new(&reversed).slices()));
     }
     if let Some(init) = found.and_then(|found| found.train.init.clone()) {
-        inputs.push(input("init", init));
+        inputs.push(Input::whole("init", init));
     }
     let config = json!({
         "classes": config.values["classes"], "instructions": config.values["instructions"], "method": method, "fold": fold,
@@ -199,7 +262,6 @@ pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
         stage: Stage::Train,
         id: format!("train/{method}/fold-{fold}/seed-{seed}"),
         inputs,
-        apart: Vec::new(),
         config,
         output: layout.run(method, fold, seed),
         arguments: ["--method", method, "--fold", &text(&fold), "--seed", &text(&seed)].map(str::to_owned).to_vec(),
@@ -209,15 +271,16 @@ pub fn train(config: &Config, method: &str, fold: usize, seed: u64) -> Task {
 /// The task that makes tables and the report.
 pub fn report(config: &Config, folds: usize) -> Task {
     let layout = Layout::new(config);
-    let mut inputs = vec![input("slices", layout.slices()), input("folds", layout.folds_table())];
-    inputs.push(input("lesions", layout.lesions()));
-    inputs.push(input("excluded", layout.masks().join(EXCLUDED)));
-    inputs.push(input("sheets", layout.sheets()));
+    let mut inputs = vec![Input::whole("slices", layout.slices()), Input::whole("folds", layout.folds_table())];
+    inputs.push(Input::whole("lesions", layout.lesions()));
+    inputs.push(Input::whole("excluded", layout.masks().join(EXCLUDED)));
+    inputs.push(Input::optional("quality", layout.masks().join(QUALITY)));
+    inputs.push(Input::whole("sheets", layout.sheets()));
     for (method, fold, seed) in runs(config, folds) {
         let folder = layout.run(&method, fold, seed);
         let reversed = config.reversed().map(|_| PREDICTIONS_REVERSED);
         for file in [PREDICTIONS, ATTENTION, LOG].into_iter().chain(reversed) {
-            inputs.push(input(&format!("{method}/fold-{fold}/seed-{seed}/{file}"), folder.join(file)));
+            inputs.push(Input::whole(format!("{method}/fold-{fold}/seed-{seed}/{file}"), folder.join(file)));
         }
     }
     let methods: Value = config.methods.iter().map(|method| (method.name.clone(), settings(method))).collect();
@@ -244,28 +307,20 @@ pub fn runs(config: &Config, folds: usize) -> Vec<(String, usize, u64)> {
 /// The number of folds that are held out in turn: K; 1 for a split column; the length of a splits file.
 ///
 /// # Errors
-/// The splits file cannot be read or is not a JSON list.
-pub fn fold_count(config: &Config) -> std::io::Result<usize> {
-    if config.dataset.split_column.is_some() {
-        return Ok(1);
+/// The splits file cannot be read or is not a list of folds.
+pub fn fold_count(config: &Config) -> Result<usize, SplitsError> {
+    match (&config.dataset.split_column, &config.dataset.splits) {
+        (Some(_), _) => Ok(1),
+        (None, Some(path)) => Splits::read(path).map(|splits| splits.folds),
+        (None, None) => Ok(config.dataset.folds as usize),
     }
-    let Some(path) = &config.dataset.splits else {
-        return Ok(config.dataset.folds as usize);
-    };
-    let name = |message: String| {
-        std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{}: {message}", path.display()))
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| name(error.to_string()))?;
-    let splits: Vec<Value> =
-        serde_json::from_str(&text).map_err(|error| name(format!("not a list of folds: {error}")))?;
-    Ok(splits.len())
 }
 
 /// Every task of a study, in an order in which each comes after what it reads.
 ///
 /// # Errors
 /// See [`fold_count`].
-pub fn tasks(config: &Config) -> std::io::Result<Vec<Task>> {
+pub fn tasks(config: &Config) -> Result<Vec<Task>, SplitsError> {
     let folds = fold_count(config)?;
     let mut tasks = Vec::new();
     let sets = std::iter::once(config.clone()).chain(config.reversed());

@@ -11,10 +11,11 @@ use serde_json::Value;
 use crate::atomic::{self, Folder};
 use crate::cli;
 use crate::config::flatten;
-use crate::exit::{Coded, Exit};
 use crate::hash;
 use crate::layout::RECEIPT;
-use crate::plan::Task;
+use crate::plan::{Input, Task};
+
+pub use crate::task_error::TaskError;
 
 /// Version of Chumoku, of all its programs.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -47,102 +48,20 @@ pub enum Decision {
     Run(Vec<String>),
 }
 
-/// A file of a task cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum TaskError {
-    /// An input does not exist or cannot be read.
-    #[error("input \"{name}\" of {task}, {path}: {source}; {advice}")]
-    Input {
-        /// The task.
-        task: String,
-        /// The input's name.
-        name: String,
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-        /// What to do.
-        advice: String,
-    },
-    /// An input is not what it was when the task began.
-    #[error(
-        "input \"{name}\" of {task}, {path}, changed while the task ran; nothing was kept: run the same command again, and let \
-         nothing write there meanwhile"
-    )]
-    Changed {
-        /// The task.
-        task: String,
-        /// The input's name.
-        name: String,
-        /// Its path.
-        path: PathBuf,
-    },
-    /// A file of the output is there and cannot be read.
-    #[error("cannot read {path}: {source}; make it readable, or remove it to have it made again")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Stopped while another process ran the task.
-    #[error("stopped while another process ran {task}; the same command goes on")]
-    Stopped {
-        /// The task.
-        task: String,
-    },
-    /// The output folder cannot be written.
-    #[error("cannot write {path}: {source}{advice}", advice = atomic::advice(source))]
-    Output {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-impl Coded for TaskError {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Input { name, .. } if name == "model" || name == "init" => Exit::Missing,
-            Self::Input { .. } | Self::Changed { .. } => Exit::Input,
-            Self::Stopped { .. } => Exit::Interrupted,
-            Self::Output { .. } | Self::Unreadable { .. } => Exit::Unexpected,
-        }
-    }
-}
-
-fn advice(name: &str) -> &'static str {
-    match name {
-        "ct" => "set preprocess.input to a folder of DICOM series, or preprocess.manifest to a CSV of image files",
-        "labels" => "put a labels.csv with patient_id,label there, or set preprocess.labels",
-        "manifest" => "set preprocess.manifest to a CSV with path,patient_id,label",
-        "truth" => "set preprocess.lesions to a Parquet file of lesion masks, or to null",
-        "model" => {
-            "set preprocess.model to a TorchScript lung U-Net (paths start at the working folder, not at the study's file); \
-             data/models/README.md says how to make one"
-        }
-        "init" => "set train.init to a safetensors file",
-        "splits" => "set dataset.splits to a splits_final.json",
-        _ => "run the stages before this one, or `chumoku run` for all of them",
-    }
-}
-
 /// Hashes of all inputs of a task.
 fn inputs(task: &Task, cache: &mut hash::Cache) -> Result<BTreeMap<String, String>, TaskError> {
-    task.apart.iter().for_each(|folder| cache.leave_out(folder));
-    cache.prepare(task.inputs.iter().map(|(_, path)| path.clone()));
-    let hash_one = |(name, path): &(String, PathBuf)| match cache.path(path) {
-        Ok(hash) => Ok((name.clone(), hash)),
-        Err(source) => Err(TaskError::Input {
-            task: task.id.clone(),
-            name: name.clone(),
-            path: path.clone(),
-            source,
-            advice: advice(name).to_owned(),
-        }),
+    cache.prepare(task.inputs.iter().map(|input| input.path.clone()));
+    let hash_one = |input: &Input| match input.hash(cache) {
+        Ok(hash) => Ok((input.name.clone(), hash)),
+        Err(source) => Err(TaskError::input(task, input, source)),
     };
     task.inputs.iter().map(hash_one).collect()
+}
+
+/// The inputs of a task that are not there, as far as is seen without reading them all.
+pub fn missing<'a>(task: &'a Task, counts: impl Fn(&Input) -> bool + 'a) -> impl Iterator<Item = TaskError> + 'a {
+    let counted = task.inputs.iter().filter(move |input| counts(input));
+    counted.filter_map(|input| input.missing().map(|source| TaskError::input(task, input, source)))
 }
 
 /// One difference between what a task's receipt says and what is there now.
@@ -270,7 +189,7 @@ pub fn reasons(
     open: &BTreeSet<&str>,
 ) -> Result<Vec<Reason>, TaskError> {
     let known = Task {
-        inputs: task.inputs.iter().filter(|(name, _)| !open.contains(name.as_str())).cloned().collect(),
+        inputs: task.inputs.iter().filter(|input| !open.contains(input.name.as_str())).cloned().collect(),
         ..task.clone()
     };
     let now = inputs(&known, cache)?;
@@ -285,7 +204,7 @@ pub fn reasons(
         Err(message) => return Ok(vec![Reason::NoReceipt { file: task.output.join(RECEIPT), message }]),
     };
     let mut reasons = Vec::new();
-    let path = |name: &str| task.inputs.iter().find(|(known, _)| known == name).map(|(_, path)| path.clone());
+    let path = |name: &str| task.inputs.iter().find(|input| input.name == name).map(|input| input.path.clone());
     let before = old.inputs.iter().filter(|(name, _)| !open.contains(name.as_str()));
     let before: BTreeMap<String, String> = before.map(|(name, hash)| (name.clone(), hash.clone())).collect();
     reasons.extend(differences(&before, &now).into_iter().map(|(name, old, new)| {
@@ -377,8 +296,9 @@ pub fn seal(
     let failed = |source| TaskError::Output { path: task.output.clone(), source };
     let began = inputs(task, read)?;
     let ended = inputs(task, &mut hash::Cache::default())?;
-    if let Some((name, path)) = task.inputs.iter().find(|(name, _)| began[name] != ended[name]) {
-        return Err(TaskError::Changed { task: task.id.clone(), name: name.clone(), path: path.clone() });
+    if let Some(input) = task.inputs.iter().find(|input| began[&input.name] != ended[&input.name]) {
+        let (name, path) = (input.name.clone(), input.path.clone());
+        return Err(TaskError::Changed { task: task.id.clone(), name, path });
     }
     // What the receipt vouches for is on the disk before the receipt is.
     folder.sync().map_err(failed)?;
@@ -401,6 +321,7 @@ pub fn seal(
 /// Moves what no task wrote out of the folder `output`, which is about to be replaced: the user's notes beside a report, or a user's CT
 /// where the study's own would go.
 fn set_strangers_aside(output: &Path) -> io::Result<()> {
+    let output = &atomic::real(output);
     // Of a link only the link is replaced, and what it leads to stays.
     if !output.is_dir() || output.is_symlink() {
         return Ok(());

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use contract::config::ConfigError;
 use contract::receipt::TaskError;
+use contract::splits::SplitsError;
 use contract::table::TableError;
 use contract::{Coded, Exit};
 
@@ -74,12 +75,15 @@ pub enum Error {
         folds: usize,
     },
     /// The splits file.
-    #[error("splits file {path}: {message}")]
-    Splits {
-        /// The file.
+    #[error(transparent)]
+    Splits(#[from] SplitsError),
+    /// The key of the pseudonyms, by which ids of the splits file are known.
+    #[error("cannot read {path}: {source}; put the key back that the slices were named with")]
+    Key {
+        /// `pseudonym.key`.
         path: PathBuf,
-        /// Expected, got, what to do.
-        message: String,
+        /// Why.
+        source: std::io::Error,
     },
     /// The manifest's split column.
     #[error("manifest {path}: {message}")]
@@ -127,8 +131,9 @@ impl Coded for Error {
             | Self::TwoLabels { .. }
             | Self::Label { .. }
             | Self::TooFewPatients { .. }
-            | Self::Splits { .. }
+            | Self::Key { .. }
             | Self::Manifest { .. } => Exit::Input,
+            Self::Splits(error) => error.exit(),
             Self::Audit(_) => Exit::Audit,
             Self::Frame(_) | Self::Write { .. } | Self::ReadBack { .. } => Exit::Unexpected,
             Self::Interrupted => Exit::Interrupted,

@@ -12,6 +12,7 @@ pub mod slices;
 pub mod split;
 pub mod split_column;
 pub mod splits_file;
+pub mod swaps;
 pub mod tally;
 
 use std::collections::BTreeMap;
@@ -19,8 +20,9 @@ use std::path::Path;
 
 use contract::Config;
 use contract::cli::{Start, run_task};
-use contract::plan;
+use contract::receipt::TaskError;
 use contract::schema::metadata;
+use contract::{owner, plan};
 
 pub use error::Error;
 pub use tally::Summary;
@@ -33,6 +35,7 @@ use slices::Slice;
 /// # Errors
 /// The slices cannot be read, the folds cannot be drawn or do not pass the audits, or the output cannot be written.
 pub fn run(config: &Config, force: bool) -> Result<Summary, Error> {
+    owner::claim(config).map_err(TaskError::Owned)?;
     let task = plan::dataset(config);
     run_task(&task, force, Start::Fresh, |folder| {
         let slices = slices::read(&contract::layout::Layout::new(config).slices())?;
@@ -68,7 +71,11 @@ fn assign(config: &Config, slices: &[Slice]) -> Result<Vec<Row>, Error> {
         return Ok(folds::rows(slices, |slice| of_slice.get(slice.slice_id.as_str()).copied()));
     }
     let of_patient = match &config.dataset.splits {
-        Some(path) => splits_file::read(path, &patients)?,
+        Some(path) => {
+            let (fold_of, warnings) = splits_file::read(config, path, &patients, slices)?;
+            warnings.iter().for_each(|warning| contract::say!("warning: {warning}"));
+            fold_of
+        }
         None => {
             let groups = patient::groups(&patients, slices);
             if let Some(warning) = patient::united(&groups) {
@@ -83,8 +90,5 @@ fn assign(config: &Config, slices: &[Slice]) -> Result<Vec<Row>, Error> {
 
 /// Folds that are held out in turn.
 fn held_out(config: &Config) -> Result<usize, Error> {
-    plan::fold_count(config).map_err(|error| Error::Splits {
-        path: config.dataset.splits.clone().unwrap_or_default(),
-        message: error.to_string(),
-    })
+    Ok(plan::fold_count(config)?)
 }

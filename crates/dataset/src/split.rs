@@ -10,6 +10,8 @@
 //!   most its largest patient, and holds the smallest ones.
 //! - Incomplete rounds of different classes go to different folds as far as possible, so all patients differ by at most 1.
 //! - The powers of two leave the seed a choice where slice counts differ, which sorting by the count itself would not.
+//! - Where that leaves a fold more than 2 % off its share of a class's slices, patients change places ([`crate::swaps`]): the
+//!   numbers of patients stay, and slices come nearer to their share. A class that is within 2 % is left as it was dealt.
 //!
 //! Patients that share an image are dealt first, as one; then the bounds hold only as far as such groups allow.
 
@@ -20,6 +22,7 @@ use rand::seq::SliceRandom;
 
 use crate::error::Error;
 use crate::patient::Group;
+use crate::swaps;
 
 /// What a fold has been given.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,13 +57,31 @@ pub fn check_size(groups: &[Group], classes: &[String], folds: usize) -> Result<
 
 /// The fold, in 0..`folds`, of every patient. A function of the seed and the set of groups: their order does not matter.
 pub fn draw(groups: &[Group], folds: usize, seed: u64) -> BTreeMap<String, usize> {
+    draw_with(groups, folds, seed, swaps::even)
+}
+
+/// The deal alone, without swaps.
+#[cfg(test)]
+pub(crate) fn dealt(groups: &[Group], folds: usize, seed: u64) -> BTreeMap<String, usize> {
+    draw_with(groups, folds, seed, |_, _| ())
+}
+
+/// Deals class by class; `even` may change the folds of a class's groups, given the number of folds.
+fn draw_with(
+    groups: &[Group],
+    folds: usize,
+    seed: u64,
+    even: fn(&mut [(usize, &Group)], usize),
+) -> BTreeMap<String, usize> {
     let mut classes: BTreeMap<i32, Vec<&Group>> = BTreeMap::new();
     for group in groups {
         classes.entry(group.label).or_default().push(group);
     }
     let mut dealer = Dealer { total: vec![Load::default(); folds], fold_of: BTreeMap::new() };
     for (label, members) in classes {
-        dealer.deal(label, members, seed);
+        let mut dealt = dealer.deal(label, members, seed);
+        even(&mut dealt, folds);
+        dealer.keep(&dealt);
     }
     dealer.fold_of
 }
@@ -72,7 +93,7 @@ struct Dealer {
 
 impl Dealer {
     /// Deals one class.
-    fn deal(&mut self, label: i32, mut members: Vec<&Group>, seed: u64) {
+    fn deal<'a>(&self, label: i32, mut members: Vec<&'a Group>, seed: u64) -> Vec<(usize, &'a Group)> {
         let folds = self.total.len();
         members.sort_by(|a, b| a.patients.cmp(&b.patients));
         // Each class has its own stream: patients added to one class do not reshuffle another.
@@ -82,27 +103,37 @@ impl Dealer {
         shared.sort_by_key(|group| std::cmp::Reverse((group.patients.len(), group.slices)));
         single.sort_by_key(|group| std::cmp::Reverse(group.slices.max(1).ilog2()));
         let mut class = vec![Load::default(); folds];
+        let mut dealt: Vec<(usize, &'a Group)> = Vec::new();
         for group in shared {
-            self.give(group, &mut class, false);
+            dealt.push((self.choose(group, &mut class, false), group));
         }
         for round in single.chunks_mut(folds) {
             round.sort_by_key(|group| std::cmp::Reverse(group.slices));
             let last = round.len() < folds;
-            round.iter().for_each(|group| self.give(group, &mut class, last));
+            dealt.extend(round.iter().map(|group| (self.choose(group, &mut class, last), *group)));
         }
+        dealt
     }
 
-    /// Gives a group to the fold with fewest patients of the class, then (in a last round) fewest patients at all, then
-    /// fewest slices of the class, then fewest slices at all, then the first.
-    fn give(&mut self, group: &Group, class: &mut [Load], last_round: bool) {
+    /// The fold with fewest patients of the class, then (in a last round) fewest patients at all, then fewest slices of the
+    /// class, then fewest slices at all, then the first.
+    fn choose(&self, group: &Group, class: &mut [Load], last_round: bool) -> usize {
         let rank = |fold: &usize| {
-            let (class, total) = (class[*fold], self.total[*fold]);
-            (class.patients, if last_round { total.patients } else { 0 }, class.slices, total.slices, *fold)
+            let (class, before) = (class[*fold], self.total[*fold]);
+            let patients = if last_round { before.patients + class.patients } else { 0 };
+            (class.patients, patients, class.slices, before.slices + class.slices, *fold)
         };
-        let Some(fold) = (0..class.len()).min_by_key(rank) else { return };
+        let fold = (0..class.len()).min_by_key(rank).unwrap_or(0);
         class[fold].add(group);
-        self.total[fold].add(group);
-        self.fold_of.extend(group.patients.iter().map(|patient| (patient.clone(), fold)));
+        fold
+    }
+
+    /// Gives the groups of a class to their folds.
+    fn keep(&mut self, dealt: &[(usize, &Group)]) {
+        for (fold, group) in dealt {
+            self.total[*fold].add(group);
+            self.fold_of.extend(group.patients.iter().map(|patient| (patient.clone(), *fold)));
+        }
     }
 }
 

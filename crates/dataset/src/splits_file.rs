@@ -1,14 +1,22 @@
 //! `splits_final.json`: a list of `{"train": [patient ids], "val": [patient ids]}`, an entry for each fold that is held
-//! out, in the form that nnU-Net made common. Written beside `folds.parquet`, and read where a study names one.
+//! out, in the form that nnU-Net made common. Written beside `folds.parquet` by the pseudonyms of the outputs, and read where a
+//! study names one, by whatever ids its maker had ([`contract::splits`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use contract::Config;
+use contract::config::Pseudonyms;
+use contract::id::Key;
+use contract::layout::Layout;
+use contract::splits::known::Kind;
+use contract::splits::{Known, Resolved, Splits, Unknown};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{AuditError, Finding};
 use crate::error::Error;
 use crate::patient::Patient;
+use crate::slices::Slice;
 
 /// One entry: the patients of the two sides, by the ids of `slices.parquet`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,131 +29,64 @@ pub struct Split {
 }
 
 /// The fold of every patient as the file at `path` says: the entry whose `val` has it. A file of one entry has its `val`
-/// as fold 0 and its `train` as fold 1, which is never held out.
+/// as fold 0 and its `train` as fold 1, which is never held out. Returns warnings, too.
 ///
 /// # Errors
-/// The file is not such a list, a patient is unknown, missing or held out twice, or a `train` is not the rest.
-pub fn read(path: &Path, patients: &[Patient]) -> Result<BTreeMap<String, usize>, Error> {
-    let failed = |message: String| Error::Splits { path: path.to_owned(), message };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    let splits: Vec<Split> = serde_json::from_str(&text).map_err(|error| {
-        failed(format!("expected a list of {{\"train\": [patient ids], \"val\": [patient ids]}}: {error}"))
-    })?;
-    if splits.is_empty() {
-        return Err(failed("expected at least one fold, got an empty list".to_owned()));
+/// The file is not such a list, a patient is unknown, missing or held out twice, a `train` is not the rest, a fold lacks a class,
+/// or the key of the pseudonyms cannot be read.
+pub fn read(
+    config: &Config,
+    path: &Path,
+    patients: &[Patient],
+    slices: &[Slice],
+) -> Result<(BTreeMap<String, usize>, Vec<String>), Error> {
+    let splits = Splits::read(path)?;
+    let key = key(config)?;
+    let layout = Layout::new(config);
+    let mut known = Known::new(&layout.slices().display().to_string(), key.as_ref());
+    if key.is_none() && config.preprocess.pseudonyms == Pseudonyms::Keyed {
+        known.lacks_key(&layout.pseudonym_key());
     }
-    let known: BTreeSet<&str> = patients.iter().map(|patient| patient.id.as_str()).collect();
-    let named = splits.iter().flat_map(|split| split.train.iter().chain(&split.val)).map(String::as_str).collect();
-    let some = |ids: Vec<&str>| crate::audit::some_of(ids.into_iter().map(str::to_owned).collect());
-    let unknown: Vec<&str> = difference(&named, &known);
-    if !unknown.is_empty() {
-        let message =
-            format!("patients that slices.parquet does not have: {}; are these the pseudonyms?", some(unknown));
-        return Err(failed(message));
+    for patient in patients {
+        known.add(&patient.id, usize::try_from(patient.label).unwrap_or_default(), patient.id.clone());
     }
-    let missing: Vec<&str> = difference(&known, &named);
-    if !missing.is_empty() {
-        return Err(failed(format!("patients of slices.parquet that no fold names: {}", some(missing))));
+    if config.preprocess.manifest.is_some() {
+        slices.iter().for_each(|slice| known.add_file(&slice.source, &slice.patient_id));
     }
-    leaks(&splits)?;
-    let fold_of = fold_of(&splits);
-    match incomplete(&splits, &known, &fold_of) {
-        Some(message) => Err(failed(message)),
-        None => Ok(fold_of),
+    let resolved = splits.resolve(&known, &config.classes, Unknown::Count)?;
+    let warnings = warnings(path, &resolved);
+    Ok((resolved.fold_of, warnings))
+}
+
+/// The secret behind the study's pseudonyms, if it has one.
+fn key(config: &Config) -> Result<Option<Key>, Error> {
+    let path = Layout::new(config).pseudonym_key();
+    match config.preprocess.pseudonyms {
+        Pseudonyms::Keep => Ok(None),
+        Pseudonyms::Keyed => match Key::load(&path) {
+            Ok(key) => Ok(Some(key)),
+            Err(source) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Key { path, source }),
+        },
     }
 }
 
-fn difference<'a>(a: &BTreeSet<&'a str>, b: &BTreeSet<&str>) -> Vec<&'a str> {
-    a.iter().filter(|id| !b.contains(*id)).copied().collect()
-}
-
-/// A patient on both sides of a fold, or held out twice.
-fn leaks(splits: &[Split]) -> Result<(), AuditError> {
-    let mut findings = Vec::new();
-    for (fold, split) in splits.iter().enumerate() {
-        let train: BTreeSet<&String> = split.train.iter().collect();
-        let both = split.val.iter().filter(|id| train.contains(id)).cloned().collect();
-        findings.extend(Finding::new(&format!("patients in train and val of fold {fold} of the splits file"), both));
+/// What was taken to be so.
+fn warnings(path: &Path, resolved: &Resolved) -> Vec<String> {
+    let name = path.display();
+    let mut all = Vec::new();
+    if matches!(resolved.kind, Kind::File | Kind::Scan) {
+        let (patients, by) = (resolved.fold_of.len(), resolved.kind.words());
+        all.push(format!(
+            "splits file {name} names its {patients} patients by {by}; look at {}",
+            contract::layout::SPLITS
+        ));
     }
-    let mut seen = BTreeSet::new();
-    let twice = splits.iter().flat_map(|split| &split.val).filter(|id| !seen.insert(*id)).cloned().collect();
-    findings.extend(Finding::new("patients held out more than once by the splits file", twice));
-    AuditError::of(findings)
-}
-
-fn fold_of(splits: &[Split]) -> BTreeMap<String, usize> {
-    let with = |ids: &[String], fold: usize| ids.iter().map(|id| (id.clone(), fold)).collect::<Vec<_>>();
-    match splits {
-        [only] => with(&only.val, 0).into_iter().chain(with(&only.train, 1)).collect(),
-        many => many.iter().enumerate().flat_map(|(fold, split)| with(&split.val, fold)).collect(),
+    if let (count @ 1.., Some(first)) = (resolved.unknown.len(), resolved.unknown.first()) {
+        all.push(format!(
+            "splits file {name}: {count} entries are of patients without slices, the first: {first}; excluded.csv says why slices \
+             were left out"
+        ));
     }
-}
-
-/// What keeps the entries from being a partition with its complements.
-fn incomplete(splits: &[Split], known: &BTreeSet<&str>, fold_of: &BTreeMap<String, usize>) -> Option<String> {
-    let some = |ids: Vec<&str>| crate::audit::some_of(ids.into_iter().map(str::to_owned).collect());
-    let never: Vec<&str> = known.iter().filter(|id| !fold_of.contains_key(**id)).copied().collect();
-    if !never.is_empty() {
-        return Some(format!("patients that no fold holds out: {}; each has to be in one val", some(never)));
-    }
-    for (fold, split) in splits.iter().enumerate() {
-        let named: BTreeSet<&str> = split.train.iter().chain(&split.val).map(String::as_str).collect();
-        let neither = difference(known, &named);
-        if !neither.is_empty() {
-            return Some(format!("patients in neither train nor val of fold {fold}: {}", some(neither)));
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use contract::{Coded, Exit};
-
-    fn read_text(text: &str) -> Result<BTreeMap<String, usize>, Error> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("splits_final.json");
-        std::fs::write(&path, text).unwrap();
-        let patients = ["a", "b", "c"].map(|id| Patient { id: id.to_owned(), label: 0, slices: 1 });
-        read(&path, &patients)
-    }
-
-    #[test]
-    fn val_lists_are_folds() {
-        let text =
-            r#"[{"train":["c","b"],"val":["a"]},{"train":["a","b"],"val":["c"]},{"train":["a","c"],"val":["b"]}]"#;
-        let folds = read_text(text).unwrap();
-        assert_eq!(folds.into_values().collect::<Vec<_>>(), [0, 2, 1]);
-    }
-
-    #[test]
-    fn one_entry_holds_out_once() {
-        let folds = read_text(r#"[{"train":["c","b"],"val":["a"]}]"#).unwrap();
-        assert_eq!(folds.into_values().collect::<Vec<_>>(), [0, 1, 1]);
-    }
-
-    #[test]
-    fn faults_are_named() {
-        let cases = [
-            ("{}", Exit::Input, "expected a list"),
-            ("[]", Exit::Input, "empty list"),
-            (r#"[{"train":["a"]}]"#, Exit::Input, "val"),
-            (r#"[{"train":["a","b","x"],"val":["c"]}]"#, Exit::Input, "does not have: x"),
-            (r#"[{"train":["a"],"val":["c"]}]"#, Exit::Input, "no fold names: b"),
-            (r#"[{"train":["a","b"],"val":["c","a"]}]"#, Exit::Audit, "in train and val of fold 0"),
-            (r#"[{"train":["c"],"val":["a","b"]},{"train":["a"],"val":["c","b"]}]"#, Exit::Audit, "more than once"),
-            (
-                r#"[{"train":["b","c"],"val":["a"]},{"train":["a","b"],"val":["c"]}]"#,
-                Exit::Input,
-                "no fold holds out: b",
-            ),
-            (r#"[{"train":["c"],"val":["a","b"]},{"train":["a"],"val":["c"]}]"#, Exit::Input, "val of fold 1: b"),
-        ];
-        for (text, exit, part) in cases {
-            let error = read_text(text).unwrap_err();
-            assert_eq!(error.exit(), exit, "{text}");
-            assert!(error.to_string().contains(part), "{text}: {error}");
-        }
-    }
+    all
 }

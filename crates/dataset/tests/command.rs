@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BinaryArray, Float32Array, Int32Array, ListBuilder, StringArray, StringBuilder, UInt32Array,
 };
+use contract::id::Key;
 use contract::layout::{FOLDS, RECEIPT, SPLITS};
 use contract::schema;
 use contract::table::TableWriter;
@@ -162,6 +163,103 @@ fn a_splits_file_of_ours_is_read_back() {
     assert_eq!(code, Some(0), "{err}");
     assert!(err.contains("input splits (given.json) is new"), "{err}");
     assert_eq!((study.output(FOLDS).unwrap(), study.output(SPLITS).unwrap()), (folds, splits));
+}
+
+/// 32 bytes in hexadecimal digits, as in the key's file.
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// A study with a key, whose slices have the pseudonyms of MRN-0 to MRN-3 (class 0) and MRN-4 to MRN-7, two each.
+fn keyed() -> (Study, Key) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("k"), KEY).unwrap();
+    let key = Key::load(&folder.path().join("k")).unwrap();
+    let slice = |at: usize| (key.patient(&format!("MRN-{}", at / 2)), i32::from(at >= 8), format!("image {at}"));
+    let slices: Vec<Slice> = (0..16).map(slice).collect();
+    let sources: Vec<String> =
+        slices.iter().enumerate().map(|(at, slice)| format!("{}_{}.png", slice.0, at % 2)).collect();
+    let study = Study::with_sources(&slices, &sources);
+    std::fs::write(study.path("data/s/pseudonym.key"), KEY).unwrap();
+    (study, key)
+}
+
+/// Two folds, patients of even number in the first; `name` says how each is called.
+fn two_folds(name: &dyn Fn(usize) -> Vec<String>) -> String {
+    let of = |rest: usize| (0..8).filter(|at| at % 2 == rest).flat_map(name).collect::<Vec<String>>();
+    serde_json::json!([{ "train": of(1), "val": of(0) }, { "train": of(0), "val": of(1) }]).to_string()
+}
+
+#[test]
+fn ids_of_the_users_own_and_scans_are_read_and_written_as_pseudonyms() {
+    let (study, key) = keyed();
+    let expected = |side: usize| {
+        let mut ids: Vec<String> =
+            (0..8).filter(|at| at % 2 == side).map(|at| key.patient(&format!("MRN-{at}"))).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let expected = serde_json::json!([
+        { "train": expected(1), "val": expected(0) }, { "train": expected(0), "val": expected(1) }
+    ]);
+    let own = |at: usize| vec![format!("MRN-{at}")];
+    let scans = |at: usize| vec![format!("MRN-{at}_0"), format!("MRN-{at}_1")];
+    let pseudonyms = |at: usize| vec![key.patient(&format!("MRN-{at}"))];
+    for (name, text, remark) in [
+        ("own.json", two_folds(&own), ""),
+        ("pseudonyms.json", two_folds(&pseudonyms), ""),
+        ("scans.json", two_folds(&scans), "names its 8 patients by their ids with the number of a scan"),
+    ] {
+        std::fs::write(study.path(name), text).unwrap();
+        let (code, out, err) = study.run(&[&format!("dataset.splits={name}")]);
+        assert_eq!(code, Some(0), "{name}: {err}");
+        assert!(err.contains(remark) && !err.contains("MRN") && !out.contains("MRN"), "{err}");
+        let written: serde_json::Value = serde_json::from_slice(&study.output(SPLITS).unwrap()).unwrap();
+        assert_eq!(written, expected, "{name}");
+    }
+    // The names of the manifest's files, which hold the patients' ids.
+    std::fs::write(study.path("manifest.csv"), "path,patient_id,label\n").unwrap();
+    let (code, _, err) = study.run(&["dataset.splits=scans.json", "preprocess.manifest=manifest.csv"]);
+    assert_eq!(code, Some(0), "{err}");
+}
+
+#[test]
+fn faults_of_a_splits_file_of_the_users_own_name_no_id() {
+    let (study, _) = keyed();
+    let own = |at: usize| vec![format!("MRN-{at}")];
+    let good = two_folds(&own);
+    let cases = [
+        (good.replace("MRN-7", "MRN-6"), 5, "train and val of fold 0 (1): entry 4 of train = entry 4 of val"),
+        (good.replace("\"MRN-7\"", "\"MRN-8\""), 4, "slices.parquet that no fold names (1)"),
+        (good.replace("MRN", "mrn"), 4, "differs from an id of data/s/1_masks/slices.parquet in case only"),
+        (good.replace("MRN-", "P"), 4, "none of its 16 entries is a patient of data/s/1_masks/slices.parquet"),
+        (
+            good.replace("[\"MRN-0\"", "[7, \"MRN-0\"").replacen("7, ", "[\"MRN-1\"], ", 1),
+            4,
+            "is a list; expected a patient id",
+        ),
+        (good.replace("val", "MRN-9"), 4, "key 2 of fold 0, a list as value"),
+    ];
+    for (text, code, part) in cases {
+        std::fs::write(study.path("given.json"), text).unwrap();
+        let (got, _, err) = study.run(&["dataset.splits=given.json"]);
+        assert!(err.contains(part) && !err.to_uppercase().contains("MRN"), "{part}: {err}");
+        assert_eq!(got, Some(code), "{err}");
+    }
+    // One patient more than there are slices of.
+    std::fs::write(study.path("given.json"), good.replace("\"MRN-6\"", "\"MRN-6\", \"MRN-60\"")).unwrap();
+    let (code, _, err) = study.run(&["dataset.splits=given.json"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        err.contains(
+            "warning: splits file given.json: 2 entries are of patients without slices, the first: entry 5 of"
+        ),
+        "{err}"
+    );
+    std::fs::remove_file(study.path("data/s/pseudonym.key")).unwrap();
+    std::fs::write(study.path("given.json"), good).unwrap();
+    study.run(&["dataset.splits=given.json", "dataset.seed=2"]);
+    let (code, _, err) = study.run(&["dataset.splits=given.json", "dataset.seed=3"]);
+    assert_eq!(code, Some(4), "{err}");
+    assert!(err.contains("data/s/pseudonym.key, is not there: put it back") && !err.contains("MRN"), "{err}");
 }
 
 #[test]

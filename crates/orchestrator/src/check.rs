@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use contract::config::Precision;
-use contract::inspection::{Found, Inspection};
+use contract::config::{DEFAULTS, Precision};
+use contract::inspection::{Found, Inspection, Refusal};
 use contract::layout::Layout;
+use contract::owner::{self, Owned};
 use contract::plan::{self, Stage};
 use contract::{Coded, Config, Exit};
 
@@ -27,6 +28,9 @@ pub struct CheckArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
+
+/// What a line about the folds begins with.
+const SPLITS: &str = "splits";
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,12 +102,12 @@ fn lines(args: &CheckArgs, folder: &Path) -> Vec<Line> {
         Ok(config) => config,
         Err(error) => return error.lines().into_iter().map(|line| Line::error("study", Exit::Config, line)).collect(),
     };
-    let mut all = Vec::new();
+    let mut all: Vec<Line> = owner::check(&config).err().iter().map(owned).collect();
     let folds = match plan::fold_count(&config) {
         Ok(folds) => folds,
         Err(error) => {
             let error = Error::Splits(error);
-            all.push(Line::error("splits", error.exit(), error.to_string()));
+            all.push(Line::error(SPLITS, error.exit(), error.to_string()));
             config.dataset.folds as usize
         }
     };
@@ -130,6 +134,11 @@ fn lines(args: &CheckArgs, folder: &Path) -> Vec<Line> {
     all
 }
 
+/// Results of another study where this one writes.
+fn owned(error: &Owned) -> Line {
+    Line::error("study", error.exit(), error.to_string())
+}
+
 fn study(config: &Config, folds: usize) -> Line {
     let runs = plan::runs(config, folds).len();
     let (methods, classes) = (config.methods.len(), config.classes.join(", "));
@@ -152,7 +161,7 @@ fn inspected(args: &CheckArgs, config: &Config, folds: usize, folder: &Path, all
     args.set.iter().for_each(|set| words.extend([OsStr::new("--set"), OsStr::new(set)]));
     let answer = doctor::ask(folder, Stage::Preprocess, &words)
         .and_then(|text| serde_json::from_str::<Inspection>(&text).map_err(|error| format!("{error}: {text}")));
-    let Inspection { model, input } = match answer {
+    let Inspection { model, input, splits } = match answer {
         Ok(answer) => answer,
         Err(words) => {
             all.push(Line::error("model", Exit::Missing, words));
@@ -163,6 +172,9 @@ fn inspected(args: &CheckArgs, config: &Config, folds: usize, folder: &Path, all
         Ok(hash) => Line::ok("model", format!("{} (SHA-256 {hash})", config.preprocess.model.display())),
         Err(refusal) => Line::error("model", Exit::Missing, refusal.message),
     });
+    // A file that cannot be read has its line already.
+    let is_told = all.iter().any(|line| line.what == SPLITS);
+    all.extend(splits.filter(|_| !is_told).map(|splits| splits_line(config, folds, splits)));
     match input {
         Ok(found) => {
             let found = if config.phantom.enabled { synthetic(config) } else { found };
@@ -177,6 +189,26 @@ fn inspected(args: &CheckArgs, config: &Config, folds: usize, folder: &Path, all
             all.push(Line::error("input", Exit::Unexpected, refusal.message));
             None
         }
+    }
+}
+
+/// The splits file, held against the labels or the manifest.
+fn splits_line(config: &Config, folds: usize, splits: Result<String, Refusal>) -> Line {
+    let words = match splits {
+        Ok(words) => words,
+        Err(refusal) => {
+            let exits = [Exit::Audit, Exit::Input];
+            let exit = exits.into_iter().find(|exit| *exit as u8 == refusal.exit).unwrap_or(Exit::Unexpected);
+            return Line::error(SPLITS, exit, refusal.message);
+        }
+    };
+    let asked = config.dataset.folds as usize;
+    // The default is nobody's wish.
+    let default = serde_yaml::from_str::<serde_json::Value>(DEFAULTS).unwrap_or_default();
+    let is_default = default.pointer("/dataset/folds").and_then(serde_json::Value::as_u64) == Some(asked as u64);
+    match asked == folds || is_default {
+        true => Line::ok(SPLITS, words),
+        false => Line::warning(SPLITS, format!("{words}; dataset.folds says {asked}, and the splits file counts")),
     }
 }
 
@@ -216,14 +248,14 @@ fn column(config: &Config) -> Option<Line> {
     let header = csv::Reader::from_path(manifest).and_then(|mut reader| reader.headers().cloned()).ok()?;
     let found: Vec<&str> = header.iter().map(|name| name.trim().trim_start_matches('\u{feff}')).collect();
     Some(if found.contains(&column.as_str()) {
-        Line::ok("splits", format!("column \"{column}\" of {}", manifest.display()))
+        Line::ok(SPLITS, format!("column \"{column}\" of {}", manifest.display()))
     } else {
         let text = format!(
             "no column \"{column}\" in {} (found: {}); set dataset.split_column to one of them",
             manifest.display(),
             found.join(", ")
         );
-        Line::error("splits", Exit::Input, text)
+        Line::error(SPLITS, Exit::Input, text)
     })
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use contract::config::ConfigError;
 use contract::plan::Stage;
 use contract::receipt::TaskError;
+use contract::splits::SplitsError;
 use contract::table::TableError;
 use contract::{Coded, Exit};
 
@@ -22,8 +23,8 @@ pub enum Error {
     #[error(transparent)]
     Task(#[from] TaskError),
     /// The splits file, which says how many folds there are.
-    #[error("splits file {0}; dataset.splits expects a list of {{\"train\": [patient ids], \"val\": [patient ids]}}")]
-    Splits(std::io::Error),
+    #[error(transparent)]
+    Splits(SplitsError),
     /// A stage's program does not exist.
     #[error("no program {program} in {folder}; build it with `cargo build --release`")]
     MissingProgram {

@@ -29,7 +29,7 @@ impl Graph {
         }
         let mut graph = Self { tasks, needs: Vec::new(), writers };
         let needs_of = |(at, task): (usize, &Task)| {
-            let needed: BTreeSet<usize> = task.inputs.iter().flat_map(|(_, path)| graph.makers(at, path)).collect();
+            let needed: BTreeSet<usize> = task.inputs.iter().flat_map(|input| graph.makers(at, &input.path)).collect();
             needed.into_iter().collect()
         };
         graph.needs = graph.tasks.iter().enumerate().map(needs_of).collect();
@@ -78,12 +78,7 @@ impl Graph {
     pub fn lost(&self) -> Vec<TaskError> {
         let mut errors = Vec::new();
         for (at, task) in self.tasks.iter().enumerate() {
-            let made = |path: &Path| self.makers(at, path).next().is_some();
-            for input in task.inputs.iter().filter(|(_, path)| !made(path) && !path.exists()) {
-                // With nothing but a lost input this hashes no file and ends with the error and its advice.
-                let only_lost = Task { inputs: vec![input.clone()], ..task.clone() };
-                errors.extend(receipt::decide(&only_lost, "", &mut hash::Cache::default()).err());
-            }
+            errors.extend(receipt::missing(task, |input| self.makers(at, &input.path).next().is_none()));
         }
         errors
     }
@@ -149,21 +144,27 @@ pub fn judge_by(
     mut counts: impl FnMut(&Reason) -> bool,
 ) -> Result<Vec<Judged>, TaskError> {
     let mut all: Vec<Judged> = Vec::new();
+    foresee(graph, cache);
     for (at, task) in graph.tasks().iter().enumerate() {
-        // What a killed run left is put in its place by the next, which a forecast has to foresee.
-        if let Some(place) = receipt::left_elsewhere(task) {
-            cache.look_elsewhere(task.output.clone(), place);
-        }
         let runs = |other: usize| !all[other].reasons.is_empty() || !all[other].after.is_empty();
         let after = graph.needs(at).iter().filter(|other| runs(**other)).map(|other| graph.tasks()[*other].id.clone());
         let after = after.collect();
-        let open = task.inputs.iter().filter(|(_, path)| graph.makers(at, path).any(runs));
-        let open: BTreeSet<&str> = open.map(|(name, _)| name.as_str()).collect();
+        let open = task.inputs.iter().filter(|input| graph.makers(at, &input.path).any(runs));
+        let open: BTreeSet<&str> = open.map(|input| input.name.as_str()).collect();
         let mut reasons = receipt::reasons(task, programs.hash(task.stage), cache, &open)?;
         reasons.retain(&mut counts);
         all.push(Judged { reasons, after });
     }
     Ok(all)
+}
+
+/// Lets `cache` look for each task's output where a killed run left it, since the next run puts that in its place.
+pub fn foresee(graph: &Graph, cache: &mut hash::Cache) {
+    for task in graph.tasks() {
+        if let Some(place) = receipt::left_elsewhere(task) {
+            cache.look_elsewhere(task.output.clone(), place);
+        }
+    }
 }
 
 /// The text of `--dry-run`: a line a task; with `explain`, a line for each reason.
@@ -208,6 +209,7 @@ pub fn why(reasons: &[String], explain: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::plan::Input;
 
     #[test]
     fn a_task_needs_those_before_it_that_write_where_it_reads() {
@@ -224,8 +226,7 @@ mod tests {
         let task = |(output, inputs): &(&str, &[&str])| Task {
             stage: Stage::Train,
             id: (*output).to_owned(),
-            inputs: inputs.iter().map(|path| ((*path).to_owned(), PathBuf::from(path))).collect(),
-            apart: Vec::new(),
+            inputs: inputs.iter().map(|path| Input::whole(*path, path)).collect(),
             config: serde_json::Value::Null,
             output: PathBuf::from(output),
             arguments: Vec::new(),

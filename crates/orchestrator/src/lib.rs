@@ -33,8 +33,9 @@ use std::time::Instant;
 
 use contract::Config;
 use contract::layout::Layout;
-use contract::plan;
 use contract::progress::Mode;
+use contract::receipt::TaskError;
+use contract::{owner, plan};
 
 pub use error::{Error, Failure};
 
@@ -121,7 +122,7 @@ fn work(args: &RunArgs, programs: &Path) -> Result<Option<(Config, Outcome)>, Er
     if args.executor == ExecutorName::Local && (args.detach || args.inside.is_some() || !args.slurm.is_empty()) {
         return Err(Error::Usage("--slurm, --inside and --detach need --executor slurm".to_owned()));
     }
-    let config = Config::load(&args.study, &args.set)?;
+    let config = load(&args.study, &args.set)?;
     let tasks = plan::tasks(&config).map_err(Error::Splits)?;
     let graph = Graph::new(tasks);
     graph.check_inputs()?;
@@ -138,6 +139,16 @@ fn work(args: &RunArgs, programs: &Path) -> Result<Option<(Config, Outcome)>, Er
         ExecutorName::Slurm => study.on_a_cluster(options)?,
     };
     Ok(outcome.map(|outcome| (config, outcome)))
+}
+
+/// The study at `file` with the overrides `set`, if its folders hold no other study's results.
+///
+/// # Errors
+/// The study is wrong, or they do.
+pub(crate) fn load(file: &Path, set: &[String]) -> Result<Config, Error> {
+    let config = Config::load(file, set)?;
+    owner::check(&config).map_err(TaskError::Owned)?;
+    Ok(config)
 }
 
 /// Prints to stdout what a command is there for. A reader that left early (`| head`) is no failure; a full disk is.
@@ -171,6 +182,7 @@ impl Study<'_> {
         let (args, layout) = (self.args, Layout::new(self.config));
         let _lock = Lock::acquire(&self.config.study, &layout)?;
         slurm::refuse_if_running(&self.config.study, &layout)?;
+        owner::claim(self.config).map_err(TaskError::Owned)?;
         self.graph.recover()?;
         let jobs = args.jobs.map_or_else(|| fitting_jobs(self.config), usize::from);
         let display = Display::new(Mode::current(), self.graph.tasks(), jobs, args.explain);
@@ -182,6 +194,7 @@ impl Study<'_> {
     fn on_a_cluster(&self, options: Options) -> Result<Option<Outcome>, Error> {
         let (args, layout) = (self.args, Layout::new(self.config));
         let _lock = Lock::acquire(&self.config.study, &layout)?;
+        owner::claim(self.config).map_err(TaskError::Owned)?;
         let jobs = args.jobs.map_or(self.graph.tasks().len(), usize::from);
         let display = Display::new(Mode::current(), self.graph.tasks(), jobs, args.explain);
         let slurm = Slurm {

@@ -43,7 +43,7 @@ pub struct PredictArgs {
     /// The study's YAML file
     #[arg(value_name = "STUDY.yaml")]
     pub study: PathBuf,
-    /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz) or an image (PNG, JPEG)
+    /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz, or .hdr with .img) or an image (PNG, JPEG)
     pub input: PathBuf,
     /// Where to write; without it a folder in `predict`, beside the runs of the study, named after the content of the CT
     #[arg(long, value_name = "DIR")]
@@ -74,7 +74,7 @@ pub struct PredictArgs {
 /// The study or the CT is wrong, the study is not trained, a program is missing or fails, or the result cannot be written.
 pub fn run(args: &PredictArgs, programs: &Path) -> Result<(), Error> {
     args.progress.install();
-    let config = Config::load(&args.study, &args.set)?;
+    let config = crate::load(&args.study, &args.set)?;
     let ensemble = Ensemble::choose(args, &config)?;
     let programs = Programs::find(programs, [Stage::Preprocess, Stage::Train])?;
     let out = target(args, &config, &ensemble.method.name)?;
@@ -185,7 +185,7 @@ fn changed(task: &Task) -> Vec<String> {
     let (old, new) = (config::flatten(&receipt.config), config::flatten(&task.config));
     let mut keys: Vec<String> =
         new.iter().filter(|(key, value)| old.get(*key) != Some(value)).map(|(key, _)| key.clone()).collect();
-    let model = task.inputs.iter().find(|(name, _)| name == MODEL).and_then(|(_, path)| hash::file(path).ok());
+    let model = task.inputs.iter().find(|input| input.name == MODEL).and_then(|input| hash::file(&input.path).ok());
     if model.is_some_and(|model| receipt.inputs.get(MODEL) != Some(&model)) {
         keys.push(MODEL.to_owned());
     }

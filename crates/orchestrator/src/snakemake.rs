@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use contract::layout::RECEIPT;
-use contract::plan::Task;
+use contract::plan::{Input, Part, Task};
 
 use crate::graph::Graph;
 use crate::programs::Programs;
@@ -21,8 +21,9 @@ pub fn text(graph: &Graph, programs: &Programs, file: &Path, set: &[String]) -> 
     for (at, task) in graph.tasks().iter().enumerate() {
         let made = graph.needs(at).iter().map(|other| wanted[*other].clone());
         let makes = |path: &Path| graph.makers(at, path).next().is_some();
-        let given = task.inputs.iter().filter(|(_, path)| !makes(path) && path.is_file());
-        let inputs: Vec<String> = made.chain(given.map(|(_, path)| python(&path.to_string_lossy()))).collect();
+        let is_given = |input: &&Input| input.part != Part::Listed && !makes(&input.path) && input.path.is_file();
+        let given = task.inputs.iter().filter(is_given).map(|input| python(&input.path.to_string_lossy()));
+        let inputs: Vec<String> = made.chain(given).collect();
         let arguments = stage::arguments(file, set, task);
         let program: &OsStr = programs.path(task.stage).as_os_str();
         let words = std::iter::once(program).chain(arguments.iter().map(|word| word.as_os_str()));

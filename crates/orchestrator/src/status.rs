@@ -5,11 +5,11 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use contract::atomic;
+use contract::cli;
 use contract::hash;
 use contract::layout::{CHECKPOINT, CHECKPOINT_POSITION, Layout, RECEIPT};
 use contract::plan::{self, Task};
 use contract::receipt::Reason;
-use contract::{Config, cli};
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -37,7 +37,7 @@ pub struct StatusArgs {
 /// # Errors
 /// The study or an input is wrong, or a program is missing.
 pub fn run(args: &StatusArgs, programs: &Path) -> Result<(), Error> {
-    let config = Config::load(&args.study, &args.set)?;
+    let config = crate::load(&args.study, &args.set)?;
     let graph = Graph::new(plan::tasks(&config).map_err(Error::Splits)?);
     let programs = Programs::find(programs, graph.stages())?;
     let judged = graph::judge(&graph, &programs, &mut hash::Cache::default())?;

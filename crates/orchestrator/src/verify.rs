@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use contract::config::Config;
 use contract::layout::{Layout, RECEIPT, TENSORBOARD, TIMING};
-use contract::plan::{self, Task};
+use contract::plan::{self, Input, Part};
 use contract::progress::Mode;
 use contract::receipt::{self, Reason, Receipt};
 use contract::{atomic, hash};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::Error;
-use crate::graph::Graph;
+use crate::graph::{self, Graph};
 use crate::programs::Programs;
 use crate::{ExecutorName, RunArgs, lock, shell};
 
@@ -63,6 +63,9 @@ pub enum Found {
         message: String,
         /// Whether a task of the study makes it.
         is_made: bool,
+        /// Whether it is the files that the manifest there names.
+        #[serde(skip)]
+        is_listed: bool,
     },
     /// A file in the output that the receipt does not name.
     Extra {
@@ -117,7 +120,7 @@ pub struct Checked {
 /// # Errors
 /// [`Error::Verify`] if anything differs, [`Error::Rerun`] if a rerun does; the study cannot be read.
 pub fn run(args: &VerifyArgs, programs: &Path) -> Result<(), Error> {
-    let config = Config::load(&args.study, &args.set)?;
+    let config = crate::load(&args.study, &args.set)?;
     let layout = Layout::new(&config);
     let graph = Graph::new(plan::tasks(&config).map_err(Error::Splits)?);
     let stages = Programs::find(programs, graph.stages())?;
@@ -142,8 +145,9 @@ impl Checked {
         let (mut lost, mut extra, mut others) = (Vec::new(), Vec::new(), 0);
         for (_, difference) in &self.differences {
             match difference {
-                Difference::Found(Found::LostInput { path, is_made: false, .. }) => {
-                    lost.push(path.display().to_string())
+                Difference::Found(Found::LostInput { path, is_made: false, is_listed, .. }) => {
+                    let words = if *is_listed { "what is missing of the files that are named in " } else { "" };
+                    lost.push(format!("{words}{}", path.display()));
                 }
                 Difference::Found(Found::Extra { file }) => extra.push(file.display().to_string()),
                 _ => others += 1,
@@ -215,21 +219,23 @@ fn json_text(study: &str, found: &Checked) -> String {
 /// A folder cannot be read.
 pub fn check(graph: &Graph, programs: &Programs) -> Result<Checked, Error> {
     let mut cache = hash::Cache::default();
-    let receipts: Vec<Option<Receipt>> = graph.tasks().iter().map(|task| receipt::read(&task.output)).collect();
+    graph::foresee(graph, &mut cache);
+    let receipts: Vec<Option<Receipt>> =
+        graph.tasks().iter().map(|task| receipt::read(&cache.real(&task.output))).collect();
     let mut found = Checked { receipts: receipts.iter().flatten().count(), ..Checked::default() };
     for (at, task) in graph.tasks().iter().enumerate() {
         // Of a task that never ran only that is worth saying, not what its inputs are.
         let lost = if receipts[at].is_some() { lost_inputs(graph, at, &mut cache) } else { Vec::new() };
         let open: BTreeSet<&str> = match &receipts[at] {
             Some(_) => lost.iter().map(|(name, _)| *name).collect(),
-            None => task.inputs.iter().map(|(name, _)| name.as_str()).collect(),
+            None => task.inputs.iter().map(|input| input.name.as_str()).collect(),
         };
         let changed = receipt::reasons(task, programs.hash(task.stage), &mut cache, &open)?;
         let mut differences: Vec<Difference> = lost.into_iter().map(|(_, found)| Difference::Found(found)).collect();
         differences.extend(changed.into_iter().map(Difference::Changed));
         if let Some(receipt) = &receipts[at] {
             found.files += receipt.outputs.len();
-            differences.extend(extra(task, receipt)?.into_iter().map(Difference::Found));
+            differences.extend(extra(&cache.real(&task.output), receipt)?.into_iter().map(Difference::Found));
             differences.extend(broken(graph, at, &receipts).into_iter().map(Difference::Found));
         }
         found.differences.extend(differences.into_iter().map(|difference| (task.id.clone(), difference)));
@@ -239,27 +245,30 @@ pub fn check(graph: &Graph, programs: &Programs) -> Result<Checked, Error> {
 
 /// Inputs of a task that cannot be read, by name.
 fn lost_inputs<'a>(graph: &'a Graph, at: usize, cache: &mut hash::Cache) -> Vec<(&'a str, Found)> {
-    let judge = |(name, path): &'a (String, PathBuf)| {
-        let message = cache.path(path).err()?.to_string();
-        let is_made = graph.makers(at, path).next().is_some();
-        Some((name.as_str(), Found::LostInput { name: name.clone(), path: path.clone(), message, is_made }))
+    let judge = |input: &'a Input| {
+        let is_listed = input.part == Part::Listed;
+        let error = if is_listed { input.missing() } else { None };
+        let message = error.or_else(|| input.hash(cache).err())?.to_string();
+        let is_made = graph.makers(at, &input.path).next().is_some();
+        let (name, path) = (input.name.clone(), input.path.clone());
+        Some((input.name.as_str(), Found::LostInput { name, path, message, is_made, is_listed }))
     };
     graph.tasks()[at].inputs.iter().filter_map(judge).collect()
 }
 
 /// Files of a task's output that its receipt does not name.
-fn extra(task: &Task, receipt: &Receipt) -> Result<Vec<Found>, Error> {
-    let failed = |source| Error::Io { path: task.output.clone(), source };
-    let there = hash::walk(&task.output).map_err(failed)?;
+fn extra(output: &Path, receipt: &Receipt) -> Result<Vec<Found>, Error> {
+    let failed = |source| Error::Io { path: output.to_owned(), source };
+    let there = hash::walk(output).map_err(failed)?;
     let known = |file: &Path| file == Path::new(RECEIPT) || receipt.outputs.contains_key(&*file.to_string_lossy());
     let files = there.into_iter().filter(|file| !known(file));
-    Ok(files.map(|file| Found::Extra { file: task.output.join(file) }).collect())
+    Ok(files.map(|file| Found::Extra { file: output.join(file) }).collect())
 }
 
 /// Inputs of a task that one before should have made with other bytes.
 fn broken(graph: &Graph, at: usize, receipts: &[Option<Receipt>]) -> Vec<Found> {
     let (task, receipt) = (&graph.tasks()[at], receipts[at].as_ref());
-    let judge = |(name, path): &(String, PathBuf)| {
+    let judge = |Input { name, path, .. }: &Input| {
         let read = receipt?.inputs.get(name)?;
         let maker = graph.makers(at, path).find(|maker| receipts[*maker].is_some())?;
         let (maker, made) = (&graph.tasks()[maker], receipts[maker].as_ref()?);

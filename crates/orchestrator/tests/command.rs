@@ -55,6 +55,37 @@ fn a_dry_run_calls_nothing_and_leaves_nothing() {
 }
 
 #[test]
+fn a_second_study_of_one_name_is_refused_before_anything_is_replaced() {
+    let study = Study::new();
+    assert_eq!(study.run("", &["run", "study.yaml"]).code, Some(0));
+    let other = study.file("study.yaml").replace("folds: 2", "folds: 3");
+    std::fs::write(study.path().join("other.yaml"), &other).unwrap();
+    let (calls, lock) = (study.file("calls"), study.file("data/s/.lock"));
+    for command in ["run", "status", "verify"] {
+        let answer = study.run("", &[command, "other.yaml"]);
+        assert_eq!(answer.code, Some(3), "{answer:?}");
+        let text = "data/s holds the results of another study that is called \"s\" too, ";
+        assert!(answer.err.contains(text) && answer.err.contains("delete data/s/.study.yaml"), "{answer:?}");
+    }
+    for arguments in [["run", "--dry-run", "other.yaml"], ["run", "--export=snakemake", "other.yaml"]] {
+        assert_eq!(study.run("", &arguments).code, Some(3));
+    }
+    assert_eq!((study.file("calls"), study.file("data/s/.lock")), (calls, lock));
+    let answer = study.run("", &["check", "other.yaml"]);
+    assert!(answer.code == Some(3) && answer.out.contains("error    study          data/s holds"), "{answer:?}");
+    // Another name, the same file edited, and the first file under another name.
+    assert_eq!(study.run("", &["run", "other.yaml", "--set", "study=t", "--dry-run"]).code, Some(0));
+    std::fs::write(study.path().join("study.yaml"), other).unwrap();
+    let answer = study.run("", &["run", "study.yaml", "--dry-run"]);
+    assert!(answer.code == Some(0) && answer.out.contains("would run"), "{answer:?}");
+    // The last remedy.
+    std::fs::write(study.path().join("other.yaml"), study.file("study.yaml").replace("folds: 3", "folds: 4")).unwrap();
+    assert_eq!(study.run("", &["run", "other.yaml"]).code, Some(3));
+    std::fs::remove_file(study.path().join("data/s/.study.yaml")).unwrap();
+    assert_eq!(study.run("", &["run", "other.yaml"]).code, Some(0));
+}
+
+#[test]
 fn a_stop_reaches_the_stage_once_and_a_second_run_is_refused() {
     let study = Study::new();
     let child = study.command("hang train", &["run", "study.yaml", "--jobs", "1"]).spawn().unwrap();

@@ -55,6 +55,23 @@ fn logs_are_found_by_task_with_and_without_the_study() {
 }
 
 #[test]
+fn verify_foresees_what_the_next_run_puts_back() {
+    let study = Study::new();
+    // Killed between the two renames of a replacement, and before the first.
+    std::fs::rename(study.path("data/s/2_folds"), study.path("data/s/2_folds.replaced")).unwrap();
+    std::fs::rename(
+        study.path("data/s/3_runs").join("proposed/fold-1/seed-0"),
+        study.path("data/s/3_runs").join("proposed/fold-1/seed-0.partial"),
+    )
+    .unwrap();
+    let (code, out, err) = study.chumoku(&["verify", "study.yaml"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert_eq!(out, "s: 7 receipts and 38 files checked, all as the receipts say\n");
+    let (_, out, _) = study.chumoku(&["run", "study.yaml", "--dry-run"]);
+    assert!(out.starts_with("s: 0 of 7 tasks would run"), "{out}");
+}
+
+#[test]
 fn verify_names_each_file_that_is_not_what_a_receipt_says() {
     let study = Study::new();
     let (code, out, err) = study.chumoku(&["verify", "study.yaml"]);
@@ -78,12 +95,12 @@ fn verify_names_each_file_that_is_not_what_a_receipt_says() {
     ] {
         assert!(out.contains(line), "{line} in {out}");
     }
-    // Five above, and folds.parquet for the four runs and the report.
-    assert!(err.starts_with("error: 10 of the things above") && out.lines().count() == 11, "{out}{err}");
+    // Five above, and for the report that qa.csv and folds.parquet, and for the four runs that folds.parquet is not what they read.
+    assert!(err.starts_with("error: 11 of the things above") && out.lines().count() == 12, "{out}{err}");
     let advice = "put back model.pt; move or delete what no task wrote: data/s/1_masks/more.csv; `chumoku run study.yaml` makes again what the others touch\n";
     assert!(err.ends_with(advice), "{err}");
     let json = study.json(&["verify", "study.yaml", "--json"]);
-    assert_eq!(json["differences"].as_array().unwrap().len(), 10);
+    assert_eq!(json["differences"].as_array().unwrap().len(), 11);
 }
 
 #[test]

@@ -104,6 +104,37 @@ fn bad_inputs_end_with_4_and_come_before_the_device() {
 }
 
 #[test]
+fn faults_of_a_splits_file_are_lines_of_the_check() {
+    let file = r#"[{"train": ["MRN-1"], "val": ["MRN-2"]}, {"train": ["MRN-2"], "val": ["MRN-1"]}]"#;
+    let place = Place::study("dataset: {splits: splits_final.json}\n");
+    place.write("splits_final.json", file);
+    let answered = |splits: &str| INSPECTION.replacen('{', &format!(r#"{{"splits":{splits},"#), 1);
+    place.write("inspect.json", &answered(r#"{"Ok":"folds: 2, for 7 patients by their ids"}"#));
+    place.checks(0, &["ok       splits         folds: 2, for 7 patients by their ids\n", "2 folds, 4 training runs"]);
+    // Faults that need the patients come from the program that reads them; of one that leaks, the exit code is that of an audit.
+    place.write("inspect.json", &answered(r#"{"Err":{"exit":5,"message":"patients in train and val of fold 0"}}"#));
+    place.checks(5, &["error    splits         patients in train and val of fold 0\n"]);
+    place.write("inspect.json", &answered(r#"{"Err":{"exit":4,"message":"no patient of labels.csv"}}"#));
+    place.checks(4, &["error    splits         no patient of labels.csv\n"]);
+    // A file that cannot be read is told once, without the ids in it.
+    place.write("splits_final.json", r#"["MRN-1"]"#);
+    let answer = place.run(&["check", "study.yaml"]);
+    assert_eq!(answer.code, Some(4), "{answer:?}");
+    assert_eq!(answer.out.matches("error    splits").count(), 1, "{answer:?}");
+    assert!(answer.out.contains("fold 0 is a text") && !answer.out.contains("MRN"), "{answer:?}");
+    // A run stops at it before anything is made.
+    let run = place.run(&["run", "study.yaml"]);
+    assert_eq!(run.code, Some(4), "{run:?}");
+    assert!(run.err.contains("splits file splits_final.json: ") && !run.err.contains("MRN"), "{run:?}");
+    assert!(!place.0.path().join("data").exists());
+    // The study's own number of folds, where it is not the file's.
+    let place = Place::study("dataset: {splits: splits_final.json, folds: 5}\n");
+    place.write("splits_final.json", file);
+    place.write("inspect.json", &answered(r#"{"Ok":"folds: 2"}"#));
+    place.checks(0, &["warning  splits         folds: 2; dataset.folds says 5, and the splits file counts\n"]);
+}
+
+#[test]
 fn a_bad_model_or_device_ends_with_6() {
     let place = Place::study("");
     place.write(

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use contract::atomic::Folder;
 use contract::hash::Cache;
-use contract::plan::{Stage, Task};
+use contract::plan::{Input, Stage, Task};
 use contract::receipt;
 use orchestrator::Error;
 use orchestrator::graph::{Forecast, Graph, forecasts};
@@ -127,8 +127,10 @@ impl World {
         let task = |at: usize| Task {
             stage: self.stages[at],
             id: format!("task-{at}"),
-            inputs: self.sources[at].iter().map(|source| (format!("{source:?}"), self.place(*source))).collect(),
-            apart: Vec::new(),
+            inputs: self.sources[at]
+                .iter()
+                .map(|source| Input::whole(format!("{source:?}"), self.place(*source)))
+                .collect(),
             config: serde_json::json!({ "setting": self.settings[at] }),
             output: self.output(at),
             arguments: Vec::new(),

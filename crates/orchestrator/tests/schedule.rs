@@ -82,7 +82,7 @@ struct Fake<'a> {
 fn fake_output(task: &Task, program: &str) {
     let folder = Folder::create(&task.output).unwrap();
     let files: &[&str] = match task.stage {
-        Stage::Preprocess => &["slices.parquet", "lesions.parquet", "excluded.csv", "sheets/sheet-0001.png"],
+        Stage::Preprocess => &["slices.parquet", "lesions.parquet", "excluded.csv", "qa.csv", "sheets/sheet-0001.png"],
         Stage::Dataset => &["folds.parquet"],
         Stage::Train => &["predictions.parquet", "predictions-reversed.parquet", "attention.parquet", "log.csv"],
         Stage::Phantom | Stage::Report => &["tables.md"],

@@ -13,9 +13,10 @@ use contract::Config;
 use contract::cli::{Start, run_task};
 use contract::layout::{LABELS, TRUTH};
 use contract::progress::Progress;
+use contract::receipt::TaskError;
 use contract::schema::column;
 use contract::table::TableWriter;
-use contract::{atomic, hash, interrupt, plan};
+use contract::{atomic, hash, interrupt, owner, plan};
 
 use crate::cohort::{Member, members};
 use crate::dicom::{self, Place};
@@ -49,6 +50,7 @@ pub fn truth_schema() -> SchemaRef {
 /// # Errors
 /// A file cannot be written, or the run was interrupted.
 pub fn run(config: &Config, force: bool) -> Result<bool, Error> {
+    owner::claim(config).map_err(TaskError::Owned)?;
     let task = plan::phantom(config);
     // Both sets of a study have the UIDs of the first, so that a slice has one id in both.
     let first = Config { is_reversed: false, ..config.clone() };

@@ -47,13 +47,6 @@ pub fn sort(series: &mut [Series]) {
     series.sort_by(|a, b| rank(a).cmp(&rank(b)));
 }
 
-/// The one series of a folder that is taken, and the others in the order of preference. `series` is not empty.
-pub fn best(mut series: Vec<Series>) -> (Series, Vec<Series>) {
-    sort(&mut series);
-    let others = series.split_off(1);
-    (series.remove(0), others)
-}
-
 /// Lower is better.
 fn rank(series: &Series) -> (std::cmp::Reverse<usize>, i64, i32, &str) {
     // Whole micrometres, so that thicknesses have an order; unknown comes last.

@@ -4,17 +4,22 @@
 //! Only headers are read here, up to the pixels; [`crate::hounsfield`] decodes one slice when its turn comes.
 
 mod bits;
+mod doubles;
 mod file;
 mod frames;
+mod grouping;
 mod groups;
 mod guard;
 mod header;
 mod jpeg_ls;
 mod kind;
+mod order;
 mod pixels;
+mod places;
 mod plane;
 mod rescale;
 mod series;
+mod stacks;
 mod start;
 mod unknown;
 mod values;
@@ -44,6 +49,19 @@ pub const GANTRY_TILT: &str = "gantry_tilt";
 pub const MISSING_SLICES: &str = "missing_slices";
 /// Remark: a step that is no such gap differs from the median one by more than 10 %.
 pub const UNEVEN_SLICES: &str = "uneven_slices";
+
+/// Remark: positions are constant, missing or out of step, and SliceLocation gave the order and the step.
+pub const BY_SLICE_LOCATION: &str = "ordered_by_slice_location";
+/// Remark: positions cannot be used, and InstanceNumber gave the order: feet to head was assumed, and SliceThickness as the step.
+pub const BY_INSTANCE_NUMBER: &str = "ordered_by_instance_number";
+/// Remark: several acquisitions, phases or kernels lie in each other under one SeriesInstanceUID; one was taken.
+pub const SEVERAL_ACQUISITIONS: &str = "several_acquisitions";
+/// Remark: different slices share a SOPInstanceUID.
+pub const SHARED_INSTANCE_UID: &str = "shared_instance_uid";
+/// Remark: different slices lie at one place; that with the lower InstanceNumber was taken.
+pub const REPEATED_POSITIONS: &str = "repeated_positions";
+/// Remark: every file had a SeriesInstanceUID of its own, and they were joined.
+pub const JOINED_SERIES: &str = "joined_series";
 
 /// A DICOM file, or a frame of one, that is left out.
 #[derive(Debug, Clone)]
@@ -108,8 +126,8 @@ fn scan_files(folder: &Path, files: &[PathBuf], asked: &Path) -> Result<Scan, Er
             }
         }
     }
-    let mut scan = Scan { other_files, other_kinds, ..series::group(headers) };
-    series::drop_derived(&mut scan);
+    let mut scan = Scan { other_files, other_kinds, ..grouping::group(folder, headers)? };
+    grouping::drop_derived(&mut scan);
     scan.series.iter_mut().for_each(Series::share_rescale);
     scan.series.iter_mut().for_each(take_remarks);
     if scan.series.is_empty() {

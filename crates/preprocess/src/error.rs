@@ -7,6 +7,7 @@ use contract::cli::chain;
 use contract::config::ConfigError;
 use contract::instructions::InstructionsError;
 use contract::receipt::TaskError;
+use contract::splits::SplitsError;
 use contract::table::TableError;
 use contract::{Coded, Exit};
 
@@ -51,6 +52,9 @@ pub enum Error {
     /// Writing `slices.parquet`.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The study's own folds.
+    #[error(transparent)]
+    Splits(#[from] SplitsError),
     /// Training the lung U-Net.
     #[error(transparent)]
     Training(#[from] TrainingError),
@@ -166,6 +170,20 @@ pub enum Error {
         /// By which rule, and what to do.
         message: String,
     },
+    /// The mask of a volume shows no lung.
+    #[error(
+        "no lung was found in the {slices} slices of {}; {} is written and empty; look at the input: another part of the body, values that \
+         are not HU, or a model that does not know such slices",
+        .input.display(), .output.display()
+    )]
+    EmptyMask {
+        /// What was segmented.
+        input: PathBuf,
+        /// The mask.
+        output: PathBuf,
+        /// Slices.
+        slices: usize,
+    },
     /// The command line asks for something that is not possible.
     #[error("{0}")]
     Usage(String),
@@ -203,6 +221,7 @@ impl Coded for Error {
             Self::Task(error) => error.exit(),
             Self::Instructions(error) => error.exit(),
             Self::Training(error) => error.exit(),
+            Self::Splits(error) => error.exit(),
             Self::Table(_) | Self::Write { .. } => Exit::Unexpected,
             Self::Read { .. }
             | Self::File { .. }
@@ -213,7 +232,7 @@ impl Coded for Error {
             | Self::Suspect { .. }
             | Self::Units { .. } => Exit::Input,
             Self::Model { .. } => Exit::Missing,
-            Self::NoLungs { .. } | Self::EmptySeries { .. } => Exit::Audit,
+            Self::NoLungs { .. } | Self::EmptySeries { .. } | Self::EmptyMask { .. } => Exit::Audit,
             Self::Usage(_) => Exit::Usage,
             Self::Interrupted => Exit::Interrupted,
         }

@@ -35,6 +35,8 @@ pub struct Finished {
     quality: SeriesQuality,
     tiles: Vec<Tile>,
     clues: Vec<Clue>,
+    /// What is wrong with the arrangement of the lungs.
+    arrangement: Option<Finding>,
 }
 
 /// What is written of a slice, (size, size) each.
@@ -76,6 +78,7 @@ pub fn series(
         },
         tiles: Vec::new(),
         clues,
+        arrangement: arrangement(series, &reduced),
     };
     let shown = sheet::shown(series.slices.len());
     for (index, (slice, mask)) in reduced.into_iter().zip(&masks).enumerate() {
@@ -88,6 +91,12 @@ pub fn series(
     }
     finished.rows.sort_by(|a, b| a.slice_id.cmp(&b.slice_id));
     finished
+}
+
+/// What is wrong with the arrangement of the lungs; nothing in pictures, which may be of any part.
+fn arrangement(series: &Series, reduced: &[Reduced]) -> Option<Finding> {
+    let shape = reduced.first().map(|slice| slice.frame.shape).filter(|_| !series.is_picture())?;
+    preflight::arrangement(reduced.iter().map(|slice| &slice.survey), shape)
 }
 
 /// What is remarkable of a series' geometry and of its values.
@@ -233,7 +242,8 @@ impl<'a> Finisher<'a> {
         let mut rows = Vec::new();
         for mut one in finished {
             let is_used = !one.quality.remarks.contains(&REPLACED);
-            if let Some(finding) = preflight::orientation(&one.clues, Scope::Series).filter(|_| is_used) {
+            let finding = one.arrangement.take().or_else(|| preflight::orientation(&one.clues, Scope::Series));
+            if let Some(finding) = finding.filter(|_| is_used) {
                 self.flipped(&one.description, finding)?;
                 one.quality.remarks.push("orientation");
             }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use dicom_dictionary_std::tags;
 use ndarray::Array2;
 
-use crate::ct_slice::CtSlice;
+use crate::ct_slice::{self, CtSlice};
 use crate::dicom::{File, Groups, Pixels, Rescale, Usual, Values};
 use crate::error::Error;
 
@@ -46,12 +46,12 @@ impl Stated {
 }
 
 /// Reads a slice, (rows, columns) as stored, in HU: the file's only one, or a frame (from 0) of a multi-frame image. Each call
-/// reads the whole file; for several frames of one, see [`Opened`]. Padding, and whatever is below -1024 HU, becomes -1024 HU.
+/// reads the whole file; for several frames of one, see [`Opened`]. Declared padding, and whatever is below -1024 HU, becomes -1024 HU.
 ///
 /// # Errors
 /// As [`Opened::open`] and [`Opened::frame`], or the file has several frames and none is named.
 pub fn read(path: &Path, frame: Option<u32>) -> Result<Array2<f32>, Error> {
-    Ok(CtSlice::of(stated(path, frame, Reading::default())?.hu).hu)
+    Ok(ct_slice::measured(stated(path, frame, Reading::default())?.hu))
 }
 
 fn stated(path: &Path, frame: Option<u32>, reading: Reading) -> Result<Stated, Error> {

@@ -42,7 +42,7 @@ pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Vec<Entry>, 
     let columns = table.columns([column::PATH, column::PATIENT_ID, column::LABEL])?;
     let folder = manifest.parent().unwrap_or(Path::new("."));
     let mut entries = Vec::new();
-    let mut paths: BTreeMap<String, u64> = BTreeMap::new();
+    let mut paths: BTreeMap<PathBuf, u64> = BTreeMap::new();
     let mut patients = labels::Patients::default();
     for (row, record) in &table.rows {
         let [source, patient, label] = table.fields(*row, record, &columns)?;
@@ -52,13 +52,20 @@ pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Vec<Entry>, 
         if !path.is_file() {
             return Err(failed(format!("no file {}; paths are relative to the CSV", path.display())));
         }
-        if let Some(first) = paths.insert(source.to_owned(), *row) {
+        if let Some(first) = paths.insert(entry_of(&path), *row) {
             return Err(failed(format!("path \"{source}\" is in row {first} already; list a file once")));
         }
         patients.add(patient, label, *row, classes).map_err(failed)?;
         entries.push(Entry { row: *row, source: source.to_owned(), path, patient: patient.to_owned(), label });
     }
     Ok(entries)
+}
+
+/// A file in its real folder, by which it is known again whatever way leads there. A link is a file of its own.
+fn entry_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    path.file_name().map_or(real.clone(), |name| real.join(name))
 }
 
 /// Reads an image file as HU: a grey value of 0..1 maps linearly to `low`..`high`. Colours count by luminance, transparency

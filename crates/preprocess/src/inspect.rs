@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use contract::cli::{self, StageArgs};
 use contract::config::Config;
 use contract::inspection::{Found, Inspection, Refusal, Series};
+use contract::plan;
+use contract::splits::Resolved;
 
 use crate::error::Error;
 use crate::lesions::Lesions;
 use crate::model::{LungModel, Trust};
 use crate::privacy::Naming;
-use crate::{dicom, inputs};
+use crate::{dicom, inputs, splits};
 
 /// Arguments of `look`.
 #[derive(Debug, clap::Args)]
@@ -47,8 +49,12 @@ pub fn run(args: &StageArgs) -> Result<(), Error> {
     let model = LungModel::load(&settings.model, Trust::Study(settings.model_sha256.as_deref()));
     let model = model.map(|model| model.sha256().to_owned()).map_err(refusal);
     // Synthetic CT is not there yet.
-    let input = if config.phantom.enabled { Ok(Found::default()) } else { input(&config).map_err(refusal) };
-    print(serde_json::to_string(&Inspection { model, input }));
+    let found = if config.phantom.enabled { Ok((Found::default(), None)) } else { look_at(&config) };
+    let (input, splits) = match found {
+        Ok((found, splits)) => (Ok(found), splits),
+        Err(error) => (Err(refusal(error)), None),
+    };
+    print(serde_json::to_string(&Inspection { model, input, splits }));
     Ok(())
 }
 
@@ -62,15 +68,20 @@ fn refusal(error: Error) -> Refusal {
     Refusal::of(&error, message)
 }
 
+/// What a study finds in its input, and the folds of its splits file in words, or what is wrong with it.
+type Seen = (Found, Option<Result<String, Refusal>>);
+
 /// The study's key is made here if it has none yet: what is printed of patients has the pseudonyms that a run gives them.
-fn input(config: &Config) -> Result<Found, Error> {
+fn look_at(config: &Config) -> Result<Seen, Error> {
     let mut naming = Naming::new(config)?;
     find(config, &mut naming).map_err(|error| naming.hide_in(error))
 }
 
-fn find(config: &Config, naming: &mut Naming) -> Result<Found, Error> {
+fn find(config: &Config, naming: &mut Naming) -> Result<Seen, Error> {
     let inputs = inputs::collect(config, naming)?;
     Lesions::load(config, &inputs.series)?;
+    let folds = splits::check(config, naming, &inputs.series).map_err(|error| refusal(naming.hide_in(error)));
+    let folds = folds.map(|folds| folds.map(|folds| in_words(config, &folds))).transpose();
     let mut found = Found { series: inputs.series.len(), notes: inputs.notes, ..Found::default() };
     found.slices = inputs.series.iter().map(|series| series.slices.len()).sum();
     let mut patients = vec![BTreeSet::new(); config.classes.len()];
@@ -81,5 +92,11 @@ fn find(config: &Config, naming: &mut Naming) -> Result<Found, Error> {
     for file in &inputs.left_out {
         *found.left_out.entry(file.reason.to_owned()).or_default() += 1;
     }
-    Ok(found)
+    Ok((found, folds))
+}
+
+/// "folds: 3, for 8 patients by their ids".
+fn in_words(config: &Config, folds: &Resolved) -> String {
+    let count = plan::fold_count(config).unwrap_or_default();
+    format!("folds: {count}, for {} patients by {}", folds.fold_of.len(), folds.kind.words())
 }

@@ -116,9 +116,9 @@ impl Patients {
         self.0.get(patient).map(|(label, _)| *label)
     }
 
-    /// The patients, sorted, with their labels.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.0.iter().map(|(patient, (label, _))| (patient.as_str(), *label))
+    /// Patient, label and first row, sorted by patient.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, usize, u64)> {
+        self.0.iter().map(|(patient, (label, row))| (patient.as_str(), *label, *row))
     }
 
     /// The patients, sorted.

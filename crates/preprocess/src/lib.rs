@@ -21,6 +21,7 @@ pub mod inputs;
 pub mod inspect;
 pub mod labels;
 pub mod lesions;
+pub mod lung_series;
 pub mod lungs;
 pub mod model;
 pub mod morphology;
@@ -40,6 +41,7 @@ pub mod segment;
 pub mod sheet;
 pub mod slices;
 pub mod source;
+pub mod splits;
 pub mod stage;
 pub mod survey;
 pub mod timing;
@@ -50,7 +52,8 @@ pub mod whois;
 pub mod window;
 
 use contract::cli::{self, SetArgs, StageArgs, Start};
-use contract::{instructions, plan};
+use contract::receipt::TaskError;
+use contract::{instructions, owner, plan};
 
 pub use error::Error;
 
@@ -61,6 +64,7 @@ pub use error::Error;
 pub fn run(args: &StageArgs, set: SetArgs) -> Result<(), Error> {
     let config = set.of(args.load()?)?;
     instructions::hold(config.instructions)?;
+    owner::claim(&config).map_err(TaskError::Owned)?;
     let mut summary = None;
     cli::run_task(&plan::preprocess(&config), args.force, Start::Fresh, |folder| {
         let done = stage::process(&config, folder.path())?;

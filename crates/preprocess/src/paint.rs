@@ -13,7 +13,7 @@ use ndarray::{Array2, Array3, Axis, ShapeBuilder};
 use rayon::prelude::*;
 
 use crate::error::Error;
-use crate::prepare::CtArgs;
+use crate::prepare::{self, CtArgs};
 use crate::source::Source;
 use crate::{model, nifti_io, overlay, window};
 
@@ -28,8 +28,8 @@ const CHUNK: usize = 32;
 /// The study or the CT is not usable, the tables are missing, damaged or of another CT, or an output cannot be written.
 pub fn run(args: &CtArgs) -> Result<(), Error> {
     let config = args.stage.load()?;
-    let source = args.open(&config)?;
     let slices = prepared(&args.out.join(SLICES), &args.out.join(PREDICTIONS))?;
+    let source = args.open(&config, slices.first().map_or(0, |slice| slice.rank))?;
     if let Some(slice) = slices.iter().find(|slice| slice.index >= source.count()) {
         let (index, count) = (slice.index, source.count());
         let message = format!("it has slice {index} of a CT that has {count} slices; prepare this CT first");
@@ -60,6 +60,8 @@ type Map = Option<(Vec<f32>, usize)>;
 
 /// A slice that was prepared, and what the networks said of it.
 struct Prepared {
+    /// The place of its series in the order of preference.
+    rank: usize,
     /// Position in the CT, from the feet.
     index: usize,
     /// Lung mask as the networks saw it, square.
@@ -90,15 +92,16 @@ fn unusable(error: TableError) -> Error {
 fn prepared(slices: &Path, predictions: &Path) -> Result<Vec<Prepared>, Error> {
     let mut maps = maps(predictions)?;
     let failed = |path: &Path, message: String| Error::File { path: path.to_owned(), message };
-    let columns = [column::SLICE_ID, column::SLICE_INDEX, column::HEIGHT, column::WIDTH, column::MASK];
+    let columns =
+        [column::SLICE_ID, column::SERIES_ID, column::SLICE_INDEX, column::HEIGHT, column::WIDTH, column::MASK];
     let reader = TableReader::open(slices, &schema::slices()).map_err(unusable)?.select(&columns);
     let mut all = Vec::new();
     for batch in reader.batches(BATCH_ROWS).map_err(unusable)? {
         let batch = batch.map_err(unusable)?;
         let side = |name| numbers::<UInt32Type>(&batch, name).map(|length| length.unwrap_or_default() as usize);
-        let indices = numbers::<Int32Type>(&batch, column::SLICE_INDEX);
+        let indices = numbers::<Int32Type>(&batch, column::SLICE_INDEX).zip(text(&batch, column::SERIES_ID));
         let masks = side(column::HEIGHT).zip(side(column::WIDTH)).zip(binary(&batch, column::MASK));
-        for ((id, index), (shape, mask)) in text(&batch, column::SLICE_ID).zip(indices).zip(masks) {
+        for ((id, (index, series)), (shape, mask)) in text(&batch, column::SLICE_ID).zip(indices).zip(masks) {
             let map = maps.remove(id).ok_or_else(|| {
                 failed(
                     predictions,
@@ -110,7 +113,7 @@ fn prepared(slices: &Path, predictions: &Path) -> Result<Vec<Prepared>, Error> {
             let mask =
                 mask.ok_or_else(|| failed(slices, format!("the mask of slice {id} is no square of {shape:?}")))?;
             let index = index.and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX);
-            all.push(Prepared { index, mask, map });
+            all.push(Prepared { rank: prepare::rank(series), index, mask, map });
         }
     }
     Ok(all)

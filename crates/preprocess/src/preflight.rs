@@ -5,12 +5,14 @@ use std::fmt;
 
 use crate::survey::Survey;
 
+mod arrangement;
 mod grey;
 mod levels;
 mod orientation;
 mod steps;
 mod units;
 
+pub use arrangement::arrangement;
 pub use grey::grey;
 pub use orientation::{Clue, Scope, clue, orientation};
 pub use units::{Interface, units};
@@ -53,6 +55,20 @@ pub enum Finding {
         hu: (f32, f32),
         /// HU of black and white that would give CT.
         fits: Option<(f64, f64)>,
+    },
+    /// The lungs lie one above the other.
+    Turned {
+        /// Slices in which they do.
+        slices: usize,
+        /// Slices that show two lungs.
+        of: usize,
+    },
+    /// What the header says are axial slices are long strips.
+    NotAxial {
+        /// Rows of one.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
     },
     /// The spine lies in the front of the body.
     FrontBack {
@@ -97,6 +113,17 @@ impl fmt::Display for Finding {
                 out,
                 "its 16-bit values from {} to {} become {:.0} to {:.0} HU, which is no CT; expected air near -1000 and soft tissue near 0",
                 stored.0, stored.1, hu.0, hu.1
+            ),
+            Self::Turned { slices, of } => write!(
+                out,
+                "it looks turned by a quarter: in {slices} of {of} slices the lungs lie one above the other and the spine at the side; the \
+                 file's orientation is probably wrong, as when pixel arrays are saved without the affine of their DICOM; save them again with \
+                 their affine"
+            ),
+            Self::NotAxial { rows, columns } => write!(
+                out,
+                "its axial slices by the header have {rows} x {columns} pixels, which shows no chest; the file's orientation is probably \
+                 wrong, as when pixel arrays are saved without the affine of their DICOM; save them again with their affine"
             ),
             Self::FrontBack { spine, slices } => write!(
                 out,

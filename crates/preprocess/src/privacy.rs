@@ -75,6 +75,11 @@ impl Naming {
         Ok(Self { key, hidden: BTreeMap::new(), root: None, known_folders: BTreeSet::new() })
     }
 
+    /// The secret behind the pseudonyms, if patients have any.
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
+    }
+
     /// The id of a patient in the outputs.
     ///
     /// # Errors
@@ -84,7 +89,7 @@ impl Naming {
             |patient: &str, message: &str| Error::Patient { patient: patient.to_owned(), message: message.to_owned() };
         match &self.key {
             _ if raw.is_empty() => Err(failed("without id", "slices of a patient must share one PatientID")),
-            Some(key) => Ok(key.pseudonym("patient", raw)),
+            Some(key) => Ok(key.patient(raw)),
             None if raw.contains(['/', '\\']) || raw.chars().any(char::is_control) || raw.starts_with('.') => {
                 Err(failed(
                     raw,
@@ -134,7 +139,7 @@ impl Naming {
             }
         };
         if let Some(key) = &self.key {
-            add(raw, &key.pseudonym("patient", raw));
+            add(raw, &key.patient(raw));
         }
         for name in names {
             words(name).for_each(|word| add(word, HIDDEN));
@@ -145,7 +150,7 @@ impl Naming {
     pub fn source<'a>(&self, path: &str, raw: &str, names: impl IntoIterator<Item = &'a str>) -> String {
         let mut text = path.to_owned();
         if let Some(key) = &self.key {
-            text = replace_whole(&text, raw, &key.pseudonym("patient", raw));
+            text = replace_whole(&text, raw, &key.patient(raw));
         }
         for name in names {
             text = words(name).fold(text, |text, word| replace_whole(&text, word, HIDDEN));

@@ -1,5 +1,6 @@
 //! The one-shot mask of a volume: a DICOM folder, a DICOM file, a NIfTI or an image in, a NIfTI mask out.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use contract::progress::Mode;
@@ -11,13 +12,13 @@ use crate::model::{self, LungModel, Trust};
 use crate::preflight::Interface;
 use crate::source::{Request, Source};
 use crate::timing::{Part, Timing};
-use crate::volume::{self, Rules};
-use crate::{lungs, nifti_io, overlay};
+use crate::volume::Rules;
+use crate::{lung_series, lungs, nifti_io, overlay};
 
 /// Arguments of `segment`.
 #[derive(Debug, clap::Args)]
 pub struct SegmentArgs {
-    /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz) or an image (PNG, JPEG)
+    /// A folder of DICOM files, one DICOM file, a NIfTI volume (.nii, .nii.gz, or .hdr with .img) or an image (PNG, JPEG)
     pub input: PathBuf,
     /// The mask to write: 0 background, 1 right lung, 2 left lung (.nii or .nii.gz)
     pub output: PathBuf,
@@ -59,7 +60,7 @@ pub struct SegmentArgs {
 /// Segments one volume, and prints the volume of each lung.
 ///
 /// # Errors
-/// The input or the model is not usable, or an output cannot be written.
+/// The input or the model is not usable, an output cannot be written, or there is no lung in any slice; the mask is written then, too.
 pub fn run(args: &SegmentArgs) -> Result<(), Error> {
     args.progress.install();
     if !nifti_io::is_nifti(&args.output) {
@@ -74,13 +75,15 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
         return Err(Error::Usage(format!("--hu-offset: expected a number of HU, got {}", args.hu_offset)));
     }
     let timing = Timing::start();
-    let model =
-        timing.of(Part::Model, || LungModel::load(&args.model, Trust::Command(args.model_sha256.as_deref())))?;
+    let load = || timing.of(Part::Model, || LungModel::load(&args.model, Trust::Command(args.model_sha256.as_deref())));
+    // At once, so that a model that cannot be used is found before the input is read.
+    let first = Cell::new(Some(load()?));
     let request = Request {
         input: &args.input,
         series: args.series.as_deref(),
         image_hu: (low, high),
         hu_offset: args.hu_offset,
+        rank: 0,
     };
     let source = timing.of(Part::Read, || Source::open(&request))?;
     let pool = model::pool(model::threads(args.threads))?;
@@ -92,7 +95,8 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
         orientation: (!args.no_check_orientation).then_some("give --no-check-orientation"),
         splits: false,
     };
-    let masks = volume::masks(model, &source, &rules, &pool, &timing)?;
+    let load = || first.take().map_or_else(load, Ok);
+    let (source, masks) = lung_series::masks(load, source, &rules, &pool, &timing)?;
     let masks: Vec<Array2<u8>> = masks.into_iter().map(|slice| slice.mask).collect();
     if let Some(folder) = &args.overlay {
         draw(folder, &source, &masks, &pool)?;
@@ -102,7 +106,10 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
     if args.timing {
         contract::say!("{timing}");
     }
-    Ok(())
+    match masks.iter().all(|mask| lungs::fraction(mask) == 0.0) {
+        true => Err(Error::EmptyMask { input: args.input.clone(), output: args.output.clone(), slices: masks.len() }),
+        false => Ok(()),
+    }
 }
 
 fn write(path: &Path, source: &Source, masks: &[Array2<u8>]) -> Result<(), Error> {

@@ -38,8 +38,43 @@ pub struct Source {
     pub has_size: bool,
     /// True for an image file, whose values are what was declared for it.
     pub is_picture: bool,
+    /// The place of the series in the order of preference, from 0.
+    pub rank: usize,
     /// Position of each axial slice, from the feet, mm.
     z_mm: Vec<Option<f32>>,
+    others: Vec<Other>,
+}
+
+/// Another series of the folder, which can be opened in place of the preferred one.
+pub struct Other {
+    folder: PathBuf,
+    series: dicom::Series,
+    rank: usize,
+    offset_hu: f64,
+}
+
+impl Other {
+    /// The series in a message.
+    pub fn describe(&self) -> String {
+        describe(&self.series)
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn open(self) -> Result<Source, Error> {
+        let reading = Reading { rescale: self.series.rescale, offset_hu: self.offset_hu };
+        Ok(Source { rank: self.rank, ..Source::of_series(&self.folder, self.series, reading)? })
+    }
+}
+
+/// A series as the owner knows it: number, description, slices.
+fn describe(series: &dicom::Series) -> String {
+    let number = series.number.map_or_else(|| "without number".to_owned(), |number| format!("number {number}"));
+    let thickness = series.thickness_mm.map_or_else(String::new, |mm| format!(", {mm} mm"));
+    let text = if series.description.is_empty() { String::new() } else { format!(", \"{}\"", series.description) };
+    format!("series {} with {} slices{thickness}, {number}{text}", series.uid, series.slices.len())
 }
 
 /// What to read.
@@ -52,6 +87,8 @@ pub struct Request<'a> {
     pub image_hu: (f64, f64),
     /// Added to the values of CT to give HU.
     pub hu_offset: f64,
+    /// Which series in the order of preference, from 0; the first but where another was chosen before.
+    pub rank: usize,
 }
 
 impl Source {
@@ -83,7 +120,17 @@ impl Source {
         let (i, j, k) = values.dim();
         let shape = [i, j, k];
         let z_mm = depths(shape, &affine).into_iter().map(|z| Some(z as f32)).collect();
-        Self { slices: Slices::Whole(values), shape, affine, header, has_size: true, is_picture: false, z_mm }
+        Self {
+            slices: Slices::Whole(values),
+            shape,
+            affine,
+            header,
+            has_size: true,
+            is_picture: false,
+            z_mm,
+            rank: 0,
+            others: Vec::new(),
+        }
     }
 
     fn of_picture(picture: CtSlice) -> Self {
@@ -97,52 +144,45 @@ impl Source {
             has_size: false,
             is_picture: true,
             z_mm: vec![None],
+            rank: 0,
+            others: Vec::new(),
         }
     }
 
     /// Takes one series by [`choice::RULE`], or the one asked for, and names the others.
     fn of_scan(request: &Request, folder: &Path, scan: dicom::Scan) -> Result<Self, Error> {
-        let Request { input, series: wanted, hu_offset: offset_hu, .. } = *request;
+        let Request { input, series: wanted, hu_offset: offset_hu, rank, .. } = *request;
         if !scan.skipped.is_empty() {
             contract::say!("note: {}", scan.describe());
         }
-        let found = scan.series;
-        let line = |mark: &str, series: &dicom::Series| {
-            let number = series.number.map_or_else(|| "without number".to_owned(), |number| format!("number {number}"));
-            let thickness = series.thickness_mm.map_or_else(String::new, |mm| format!(", {mm} mm"));
-            contract::say!(
-                "note:   {mark}: series {} with {} slices{thickness}, {number}",
-                series.uid,
-                series.slices.len()
-            );
+        let many = scan.series.len();
+        let mut series = match wanted {
+            None => scan.series,
+            Some(wanted) => vec![asked_for(scan.series, wanted, input)?],
         };
-        let many = found.len();
-        let (taken, others) = match wanted {
-            None => choice::best(found),
-            Some(wanted) => {
-                let is_it = |series: &dicom::Series| {
-                    series.uid == wanted || series.number.is_some_and(|number| number.to_string() == wanted)
-                };
-                let (mut those, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_it);
-                if those.len() != 1 {
-                    those.iter().chain(&others).for_each(|series| line("found", series));
-                    let found = format!("{} series fit --series {wanted}", those.len());
-                    return Err(Error::NoCt { folder: input.to_owned(), found });
-                }
-                (those.remove(0), others)
-            }
-        };
+        choice::sort(&mut series);
+        let open = |(rank, series)| Other { folder: folder.to_owned(), series, rank, offset_hu };
+        let mut all: Vec<Other> = series.into_iter().enumerate().map(open).collect();
+        if rank >= all.len() {
+            let found = format!("{many} series, of which number {} was prepared", rank + 1);
+            return Err(Error::NoCt { folder: input.to_owned(), found });
+        }
+        let taken = all.remove(rank);
         if many > 1 {
             let why = if wanted.is_some() { "the one asked for" } else { choice::RULE };
             contract::say!(
                 "note: {} holds {many} series; one is taken ({why}; --series takes another)",
                 input.display()
             );
-            line("taken", &taken);
-            others.iter().for_each(|series| line("other", series));
+            contract::say!("note:   taken: {}", taken.describe());
+            all.iter().for_each(|other| contract::say!("note:   other: {}", other.describe()));
         }
-        let reading = Reading { rescale: taken.rescale, offset_hu };
-        Self::of_series(folder, taken, reading)
+        Ok(Self { others: all, ..taken.open()? })
+    }
+
+    /// The other series of the folder, in the order of preference.
+    pub fn take_others(&mut self) -> Vec<Other> {
+        std::mem::take(&mut self.others)
     }
 
     fn of_series(folder: &Path, series: dicom::Series, reading: Reading) -> Result<Self, Error> {
@@ -161,7 +201,17 @@ impl Source {
                 z_mm.reverse();
             }
             let slices = Slices::Files { folder: folder.to_owned(), headers, opened };
-            return Ok(Self { slices, shape, affine, header, has_size, is_picture: false, z_mm });
+            return Ok(Self {
+                slices,
+                shape,
+                affine,
+                header,
+                has_size,
+                is_picture: false,
+                z_mm,
+                rank: 0,
+                others: Vec::new(),
+            });
         }
         // Slices of another plane have to be together before they can be cut anew.
         let mut values = Array3::zeros(shape);
@@ -170,7 +220,17 @@ impl Source {
             values.index_axis_mut(Axis(2), slice).assign(&stated.hu.t());
         }
         let z_mm = depths(shape, &affine).into_iter().map(|z| Some(z as f32)).collect();
-        Ok(Self { slices: Slices::Whole(values), shape, affine, header, has_size, is_picture: false, z_mm })
+        Ok(Self {
+            slices: Slices::Whole(values),
+            shape,
+            affine,
+            header,
+            has_size,
+            is_picture: false,
+            z_mm,
+            rank: 0,
+            others: Vec::new(),
+        })
     }
 
     /// Number of axial slices.
@@ -207,6 +267,20 @@ impl Source {
             Slices::Picture(picture) => Ok(picture.clone()),
         }
     }
+}
+
+/// The series of this UID or number.
+fn asked_for(series: Vec<dicom::Series>, wanted: &str, input: &Path) -> Result<dicom::Series, Error> {
+    let is_it = |series: &dicom::Series| {
+        series.uid == wanted || series.number.is_some_and(|number| number.to_string() == wanted)
+    };
+    let (mut those, others): (Vec<_>, Vec<_>) = series.into_iter().partition(is_it);
+    if those.len() == 1 {
+        return Ok(those.remove(0));
+    }
+    those.iter().chain(&others).for_each(|series| contract::say!("note:   found: {}", describe(series)));
+    let found = format!("{} series fit --series {wanted}", those.len());
+    Err(Error::NoCt { folder: input.to_owned(), found })
 }
 
 fn tell(remarks: &[&str]) {

@@ -14,7 +14,7 @@ use crate::model::{self, LIBTORCH, LungModel, Trust};
 use crate::patients::{self, Loss};
 use crate::privacy::Naming;
 use crate::quality::SeriesQuality;
-use crate::{inputs, pipeline};
+use crate::{inputs, pipeline, splits};
 
 /// What a run of the stage did.
 #[derive(Debug, Default)]
@@ -45,6 +45,7 @@ fn all(config: &Config, folder: &Path, naming: &mut Naming) -> Result<Summary, E
     let threads = model::threads(settings.threads);
     let model = LungModel::load(&settings.model, Trust::Study(settings.model_sha256.as_deref()))?;
     let inputs = inputs::collect(config, naming)?;
+    splits::check(config, naming, &inputs.series)?;
     inputs.notes.iter().for_each(|note| contract::say!("note: {note}"));
     let lesions = Lesions::load(config, &inputs.series)?;
     let finisher = Finisher::new(config, folder, &model, &inputs)?;

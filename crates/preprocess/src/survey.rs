@@ -69,11 +69,11 @@ mod tests {
 
     #[test]
     fn a_survey_keeps_the_range_and_survives_nan() {
-        let mut hu = Array2::from_elem((4, 4), 40.0);
+        let mut hu = Array2::from_shape_fn((4, 4), |(row, column)| (40 + 4 * row + column) as f32);
         hu[(0, 0)] = f32::NAN;
         hu[(3, 3)] = 70_000.0;
         let survey = Survey::new(&hu);
-        assert_eq!(survey.levels.range, (40.0, 70_000.0));
+        assert_eq!(survey.levels.range, (41.0, 70_000.0));
         assert_eq!((survey.hu[(0, 0)], survey.hu[(127, 127)]), (-1024, i16::MAX));
     }
 }

@@ -171,6 +171,8 @@ fn check(rules: &Rules, source: &Source, slices: &[Kept]) -> Result<(), Error> {
         Some(finding) => Err(Error::Suspect { what: rules.what.clone(), finding, advice }),
     };
     if let Some(advice) = rules.orientation {
+        let shape = slices.first().map_or((1, 1), |(frame, _)| frame.shape);
+        refuse(preflight::arrangement(slices.iter().map(|(_, survey)| survey), shape), advice)?;
         let clues: Vec<_> = slices.iter().filter_map(|(_, survey)| preflight::clue(survey)).collect();
         refuse(preflight::orientation(&clues, Scope::Series), advice)?;
     }

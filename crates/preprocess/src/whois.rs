@@ -91,7 +91,7 @@ fn print_unlabelled(config: &Config) -> Result<(), Error> {
 
 fn print_table(patients: &[unlabelled::Patient], labels: &Patients) -> Result<(), Error> {
     if patients.is_empty() {
-        contract::say!("note: all patients of the CT are among the {} of the labels", labels.iter().count());
+        contract::say!("note: all patients of the CT are among the {} of the labels", labels.names().count());
     }
     let mut table = csv::Writer::from_writer(Vec::new());
     let failed = |error: csv::Error| Error::Usage(error.to_string());

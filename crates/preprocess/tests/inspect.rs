@@ -76,3 +76,45 @@ fn a_folder_is_looked_at_without_names() {
     assert_eq!(found, Series { series: 3, slices: 6, patients: 3, other_files: 1 });
     assert_eq!(preprocess(["look", "/no/such/folder"]).code, 4);
 }
+
+#[test]
+fn the_splits_file_is_held_against_the_labels_before_any_work() {
+    let study = Study::new();
+    ct(&study);
+    study.text("ct/labels.csv", "patient_id,label\nA,0\nB,1\nC,1\nD,0\n");
+    let splits = |text: &str| {
+        let file = study.text("splits.json", text).display().to_string();
+        inspect(&study, &format!("threads: 1\ndataset: {{splits: {file}}}")).splits
+    };
+    // D has no CT, so no fold has to name it; a single fold has A and B held out.
+    let one = r#"[{"train": ["C", "Z"], "val": ["A", "B"]}]"#;
+    let refused = splits(one).unwrap().unwrap_err();
+    assert_eq!(refused.exit, 4);
+    assert!(refused.message.contains("labels.csv (1): entry 2 of train of fold 0"), "{}", refused.message);
+    let refused = splits(&one.replace(", \"Z\"", "")).unwrap().unwrap_err();
+    assert_eq!(refused.exit, 5);
+    assert!(refused.message.contains("(1): common in the training side of fold 0"), "{}", refused.message);
+    let refused = splits(&one.replace("\"Z\"", "\"A\"")).unwrap().unwrap_err();
+    assert_eq!((refused.exit, refused.message.contains("entry 2 of train = entry 1 of val")), (5, true));
+    let refused = splits(r#"[{"train": ["B"], "val": ["A"]}]"#).unwrap().unwrap_err();
+    assert!(refused.message.contains("that no fold names (1): that of row 4;"), "{}", refused.message);
+    study.text("ct/labels.csv", "patient_id,label\nA,0\nB,1\nC,0\n");
+    let refused =
+        splits(r#"[{"train": ["B", "C"], "val": ["A"]}, {"train": ["A"], "val": ["B", "C"]}]"#).unwrap().unwrap_err();
+    assert!(
+        refused.message.contains("covid in the test side of fold 0, covid in the training side of fold 1"),
+        "{refused:?}"
+    );
+    for index in 0..2 {
+        let slice = Slice::new("D", "1.2.4", index, f64::from(index) * 5.0);
+        slice.write(&study.path(&format!("ct/D/{index}.dcm")));
+    }
+    study.text("ct/labels.csv", "patient_id,label\nA,0\nB,1\nC,0\nD,1\n");
+    let good = r#"[{"train": ["A", "B"], "val": ["C", "D"]}, {"train": ["C", "D"], "val": ["A", "B"]}]"#;
+    assert_eq!(splits(good), Some(Ok("folds: 2, for 4 patients by their ids".to_owned())));
+    let scans = ["A", "B", "C", "D"]
+        .iter()
+        .fold(good.to_owned(), |text, id| text.replace(&format!("\"{id}\""), &format!("\"{id}_0\"")));
+    assert_eq!(splits(&scans), Some(Ok("folds: 2, for 4 patients by their ids with the number of a scan".to_owned())));
+    assert_eq!(inspect(&study, "threads: 1").splits, None);
+}

@@ -5,6 +5,7 @@ use crate::comparison::{Comparison, Level};
 use crate::format;
 use crate::measure::Measure;
 use crate::metrics::Metric;
+use crate::outcome::{self, Outcome};
 use crate::quantity::Quantity;
 use crate::tables::{collapsed, too_few_resamples};
 
@@ -17,19 +18,6 @@ pub struct Answer {
     pub details: Vec<String>,
 }
 
-/// Words for what a difference's interval says.
-fn verdict(entry: &Comparison, lower_is_better: bool) -> String {
-    match &entry.interval {
-        Err(reason) => format!("no interval can be given ({reason}), so nothing can be concluded"),
-        Ok((low, high)) if *low > 0.0 || *high < 0.0 => {
-            let better = (*low > 0.0) != lower_is_better;
-            let winner = if better { &entry.b } else { &entry.a };
-            format!("{winner} is better by more than the choice of patients explains")
-        }
-        Ok(_) => "the data do not tell them apart".to_owned(),
-    }
-}
-
 impl Answer {
     /// Writes the answer: the first pair of methods in full, then what is to be said of all.
     pub fn new(assessment: &Assessment) -> Self {
@@ -40,8 +28,11 @@ impl Answer {
         let mut details: Vec<String> =
             trade.map(|(sensitivity, specificity)| trade_off(sensitivity, specificity)).into_iter().collect();
         details.extend(find(Level::Patient, Metric::Accuracy).and_then(|entry| patients(assessment, entry)));
+        details.extend(tests(assessment, pair));
         details.extend(find(Level::Slice, Metric::Auc).and_then(seed_by_seed));
-        details.extend(all_methods(assessment));
+        details.extend(all_methods(assessment, Level::Slice, Metric::Auc, "Slice AUC"));
+        details.extend(all_methods(assessment, Level::Patient, Metric::Accuracy, "Patients diagnosed correctly"));
+        details.extend(too_few_resamples(assessment));
         details.extend(attention(assessment, pair));
         details.extend(collapsed(assessment));
         details.extend(reversed(assessment));
@@ -95,8 +86,40 @@ fn headline(assessment: &Assessment, entry: &Comparison) -> String {
         show(&entry.a),
         entry.a,
         format::signed(Metric::Auc, difference),
-        verdict(entry, false)
+        verdict(assessment, entry)
     )
+}
+
+/// What the test of the slice AUC says; where it finds nothing, whether another test does.
+fn verdict(assessment: &Assessment, entry: &Comparison) -> String {
+    let confidence = assessment.confidence;
+    let said = outcome::sentence(entry, confidence);
+    let is_other =
+        |other: &&Comparison| (&other.a, &other.b) == (&entry.a, &entry.b) && IN_TABLES.contains(&other.level);
+    let mut others = assessment.comparisons.iter().filter(is_other);
+    let others_differ = others.any(|other| Outcome::of(other, confidence).is_significant());
+    match Outcome::of(entry, confidence).is_significant() {
+        false if others_differ => format!("{said}, but the two differ significantly in other measures, named below"),
+        _ => said,
+    }
+}
+
+/// Levels of tables 1, 2 and 4.
+const IN_TABLES: [Level; 2] = [Level::Slice, Level::Patient];
+
+/// The result of every test of the two methods, by slice and by patient.
+fn tests(assessment: &Assessment, (a, b): (&str, &str)) -> Vec<String> {
+    let of = |level: Level| {
+        let fits = |entry: &&Comparison| entry.a == a && entry.b == b && entry.level == level;
+        let entries: Vec<&Comparison> = assessment.comparisons.iter().filter(fits).collect();
+        let said = outcome::of_quantities(&entries, assessment.confidence);
+        (!entries.is_empty()).then(|| format!("Tests by {}, {b} against {a}: {said}.", level.title()))
+    };
+    let mut all: Vec<String> = IN_TABLES.into_iter().filter_map(of).collect();
+    if !all.is_empty() {
+        all.push("These p are not corrected for the number of measures.".to_owned());
+    }
+    all
 }
 
 fn trade_off(sensitivity: &Comparison, specificity: &Comparison) -> String {
@@ -117,7 +140,7 @@ fn patients(assessment: &Assessment, entry: &Comparison) -> Option<String> {
     let (b, a) = (correct_of(assessment, &entry.b)?, correct_of(assessment, &entry.a)?);
     let discordant = entry.discordant?;
     Some(format!(
-        "Patients diagnosed correctly: {b} by {}, {a} by {}; {} only by {} and {} only by {} ({} {}).",
+        "Patients diagnosed correctly: {b} by {}, {a} by {}; {} only by {} and {} only by {} ({}): {}.",
         entry.b,
         entry.a,
         discordant.second,
@@ -125,7 +148,7 @@ fn patients(assessment: &Assessment, entry: &Comparison) -> Option<String> {
         discordant.first,
         entry.a,
         entry.test,
-        format::p_words(entry.p)
+        outcome::sentence(entry, assessment.confidence)
     ))
 }
 
@@ -134,7 +157,7 @@ fn correct_of(assessment: &Assessment, name: &str) -> Option<String> {
     Some(format!("{correct}/{total}"))
 }
 
-/// How many methods a sentence names one by one where nothing sets them apart.
+/// How many methods a sentence names one by one.
 const NAMED: usize = 4;
 
 /// How the seeds of both came out, one by one.
@@ -151,64 +174,17 @@ fn seed_by_seed(entry: &Comparison) -> Option<String> {
     ))
 }
 
-/// The methods that differ from the one compared with by more than the choice of patients explains, after Holm's correction
-/// where there are several. Those whose difference is undefined are left out.
-struct Split<'a> {
-    higher: Vec<&'a str>,
-    lower: Vec<&'a str>,
-    neither: Vec<&'a str>,
+/// What the tests of one quantity say of all methods compared with `a`.
+fn said(assessment: &Assessment, a: &str, level: Level, quantity: impl Into<Quantity>, words: [&str; 2]) -> String {
+    outcome::of_methods(&assessment.family(level, quantity), assessment.confidence, a, words)
 }
 
-fn split(assessment: &Assessment, level: Level, quantity: impl Into<Quantity>) -> Split<'_> {
-    let mut split = Split { higher: Vec::new(), lower: Vec::new(), neither: Vec::new() };
-    for entry in assessment.family(level, quantity) {
-        let tested = match (entry.p_holm, &entry.interval) {
-            (Some(p), _) => p < 1.0 - assessment.confidence,
-            (None, Ok((low, high))) => *low > 0.0 || *high < 0.0,
-            (None, Err(_)) => false,
-        };
-        match entry.difference {
-            Err(_) => {}
-            Ok(difference) if tested && difference > 0.0 => split.higher.push(&entry.b),
-            Ok(difference) if tested && difference < 0.0 => split.lower.push(&entry.b),
-            Ok(_) => split.neither.push(&entry.b),
-        }
-    }
-    split
-}
-
-/// "a", "a and b", "a, b and c".
-fn join(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
-}
-
-/// What is said of a family: `words` for those higher and for those lower, then who cannot be told apart.
-fn said(split: &Split, against: &str, words: [&str; 2]) -> String {
-    let part = |names: &[&str], words: &str| (!names.is_empty()).then(|| format!("{words} {}", join(names)));
-    let all = split.higher.is_empty() && split.lower.is_empty();
-    let rest = match &split.neither[..] {
-        [] => None,
-        [_, _, ..] if all => Some("any of them".to_owned()),
-        names if names.len() <= NAMED => Some(join(names)),
-        names => Some(format!("the other {}", names.len())),
-    };
-    let apart = rest.map(|rest| format!("the data do not tell {rest} apart from {against}"));
-    let parts = [part(&split.higher, words[0]), part(&split.lower, words[1]), apart];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
-}
-
-fn all_methods(assessment: &Assessment) -> Option<String> {
+fn all_methods(assessment: &Assessment, level: Level, metric: Metric, title: &str) -> Option<String> {
     let (a, _) = assessment.first_pair()?;
-    let split = split(assessment, Level::Slice, Metric::Auc);
-    let methods = split.higher.len() + split.lower.len() + split.neither.len();
+    let methods = assessment.family(level, metric).len();
     (methods > 1).then(|| {
-        let said = said(&split, a, ["higher for", "lower for"]);
-        let few = too_few_resamples(assessment).map_or(String::new(), |few| format!(" {few}"));
-        format!("Slice AUC of {methods} methods against {a}, after Holm's correction: {said}.{few}")
+        let said = said(assessment, a, level, metric, ["higher for", "lower for"]);
+        format!("{title}, {methods} methods against {a}, after Holm's correction: {said}.")
     })
 }
 
@@ -224,8 +200,7 @@ fn attention(assessment: &Assessment, (a, b): (&str, &str)) -> Vec<String> {
         let uniform = [b, a].into_iter().find_map(|name| value(name, measure.uniform()?));
         let uniform =
             uniform.map_or(String::new(), |share| format!(" (a uniform map: {} %)", format::number(measure, share)));
-        let split = split(assessment, Level::Attention, measure);
-        let more = said(&split, a, ["more for", "less for"]);
+        let more = said(assessment, a, Level::Attention, measure, ["more for", "less for"]);
         let more = if more.is_empty() { String::new() } else { format!("; against {a}: {more}") };
         (!shares.is_empty()).then(|| format!("Share of the attention {of}: {}{uniform}{more}.", shares.join(", ")))
     };
@@ -252,8 +227,13 @@ fn reversed(assessment: &Assessment) -> Option<String> {
             format!("{} (least){own}, {} (most)", show(&falls[0]), show(&falls[falls.len() - 1]))
         }
     };
-    let against = said(&split(assessment, Level::FallSlice, Metric::Auc), a, ["more is lost by", "less is lost by"]);
-    Some(format!("With the confounder reversed the slice AUC falls by {named}. Against {a}: {against}."))
+    let words = ["more is lost by", "less is lost by"];
+    let by_slice = said(assessment, a, Level::FallSlice, Metric::Auc, words);
+    let by_patient = said(assessment, a, Level::FallPatient, Metric::Accuracy, words);
+    Some(format!(
+        "With the confounder reversed the slice AUC falls by {named}. Against {a}: {by_slice}. Of the patients diagnosed correctly: \
+         {by_patient}."
+    ))
 }
 
 fn caution(assessment: &Assessment) -> String {

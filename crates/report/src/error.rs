@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use contract::config::ConfigError;
 use contract::receipt::TaskError;
+use contract::splits::SplitsError;
 use contract::{Coded, Exit};
 
 use crate::predictions::Fault;
@@ -18,8 +19,8 @@ pub enum Error {
     #[error(transparent)]
     Task(#[from] TaskError),
     /// The number of folds is unknown because the splits file cannot be read.
-    #[error("cannot tell the number of folds: {0}; check dataset.splits")]
-    Folds(std::io::Error),
+    #[error(transparent)]
+    Folds(#[from] SplitsError),
     /// A file cannot be opened.
     #[error("cannot read {path}: {source}; {advice}")]
     Open {

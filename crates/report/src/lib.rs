@@ -36,6 +36,7 @@ pub mod intervals;
 pub mod measure;
 pub mod metrics;
 pub mod ordered;
+pub mod outcome;
 pub mod outline;
 pub mod overlay;
 pub mod paper;

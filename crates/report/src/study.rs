@@ -6,7 +6,8 @@ use std::path::Path;
 use contract::cli::{Start, run_task};
 use contract::config::Config;
 use contract::layout::{Layout, METRICS, REPORT, SHEETS, SUMMARY};
-use contract::{atomic, interrupt, plan};
+use contract::receipt::TaskError;
+use contract::{atomic, interrupt, owner, plan};
 
 use crate::answer::Answer;
 use crate::assess::{Assessment, assess};
@@ -48,7 +49,8 @@ pub struct Study {
 /// # Errors
 /// See [`Error`].
 pub fn run(config: &Config, force: bool) -> Result<Option<String>, Error> {
-    let folds = plan::fold_count(config).map_err(Error::Folds)?;
+    let folds = plan::fold_count(config)?;
+    owner::claim_report(config).map_err(TaskError::Owned)?;
     let task = plan::report(config, folds);
     let mut text = None;
     run_task(&task, force, Start::Fresh, |folder| {

@@ -124,8 +124,8 @@ fn p_is_corrected_over_the_methods_by_holm() {
     }
     assert!(text.contains("p, Holm"));
     // The sentence names each method once, on the side that its corrected p puts it.
-    let sentence = text.lines().find(|line| line.starts_with("Slice AUC of 4 methods against conventional")).unwrap();
-    let (higher, rest) = sentence.split_once("the data do not tell").unwrap_or((sentence, ""));
+    let sentence = text.lines().find(|line| line.starts_with("Slice AUC, 4 methods against conventional")).unwrap();
+    let (higher, rest) = sentence.split_once("no significant difference from").unwrap_or((sentence, ""));
     for entry in entries(&json, "slice", "auc") {
         let (name, differs) = (entry["b"].as_str().unwrap(), number(&entry["p_holm"]) < 0.05);
         assert_eq!((higher.contains(name), rest.contains(name)), (differs, !differs), "{sentence}");
@@ -140,13 +140,13 @@ fn p_is_corrected_over_the_methods_by_holm() {
             "With 100 resamples no p of the bootstrap is below 0.020, so corrected for 4 methods none can pass"
         )
     );
-    assert!(few.contains("correction: the data do not tell any of them apart from conventional. With 100"), "{few}");
+    assert!(few.contains("correction: no significant difference from conventional for any of them."), "{few}");
     assert!(file(&root, "comparisons.csv").starts_with("a,b,level,metric,unit,difference,"));
     let two = Fake { reversed: true, ..Fake::default() };
     let (text, json, _root) = report(&two);
     assert!(json["comparisons"].as_array().unwrap().iter().all(|entry| entry["p_holm"].is_null()));
     assert!(!text.contains("Holm") && !text.contains("All methods"));
-    assert!(!text.contains("Slice AUC of") && text.contains("With the confounder reversed"));
+    assert!(!text.contains("Slice AUC, ") && text.contains("With the confounder reversed"));
 }
 
 #[test]
@@ -228,7 +228,10 @@ fn the_fall_is_the_standard_less_the_reversed_set() {
     let most = methods.into_iter().max_by(|a, b| fall(a).total_cmp(&fall(b))).unwrap();
     let sentence = text.lines().find(|line| line.starts_with("With the confounder reversed")).unwrap();
     assert!(
-        sentence.contains(&format!("{:.3} for {most} (most). Against conventional: more is lost by", fall(most))),
+        sentence.contains(&format!(
+            "{:.3} for {most} (most). Against conventional: significantly more is lost by",
+            fall(most)
+        )),
         "{sentence}"
     );
     assert!(file(&root, "report.html").contains("With the confounder reversed the slice AUC falls by"));

@@ -6,6 +6,7 @@ use contract::config::ConfigError;
 use contract::exit::{Coded, Exit};
 use contract::instructions::InstructionsError;
 use contract::receipt::TaskError;
+use contract::splits::SplitsError;
 use contract::table::TableError;
 
 /// Errors of this crate.
@@ -20,6 +21,8 @@ pub enum Error {
     Instructions(#[from] InstructionsError),
     #[error(transparent)]
     Table(#[from] TableError),
+    #[error(transparent)]
+    Splits(#[from] SplitsError),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{path}, slice {slice_id}: {problem}; run chumoku-preprocess again")]
@@ -73,6 +76,7 @@ impl Coded for Error {
                 Exit::Input
             }
             Self::NoSuchFold { .. } => Exit::Input,
+            Self::Splits(error) => error.exit(),
             Self::Leak { .. } => Exit::Audit,
             Self::NotWeights { .. } | Self::WrongWeights { .. } | Self::NoWeights { .. } | Self::Device { .. } => {
                 Exit::Missing

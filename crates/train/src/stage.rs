@@ -10,7 +10,8 @@ use contract::layout::{
     ATTENTION, CHECKPOINT, CONFIG, LOG, Layout, PREDICTIONS, PREDICTIONS_REVERSED, TENSORBOARD, TIMING, WEIGHTS,
 };
 use contract::plan::{self, Task};
-use contract::{hash, instructions, interrupt};
+use contract::receipt::TaskError;
+use contract::{hash, instructions, interrupt, owner};
 
 use crate::batch::Pixels;
 use crate::data::{self, Slices, Split};
@@ -42,7 +43,7 @@ pub fn run(config: &Config, selection: &Selection, force: bool) -> Result<(), Er
     if config.methods.iter().any(|method| method.train.device != "cpu") {
         libtorch::prepare_cuda();
     }
-    let folds = plan::fold_count(config).map_err(Error::at(&Layout::new(config).folds()))?;
+    let folds = plan::fold_count(config)?;
     if let Some(name) = selection.method.as_ref().filter(|name| config.method(name).is_none()) {
         let known = config.methods.iter().map(|method| method.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(Error::NoSuchMethod { name: name.clone(), known });
@@ -58,6 +59,7 @@ pub fn run(config: &Config, selection: &Selection, force: bool) -> Result<(), Er
         let (fold, path) = (selection.fold.unwrap_or_default(), Layout::new(config).folds_table());
         return Err(Error::NoSuchFold { fold, path, found });
     }
+    owner::claim(config).map_err(TaskError::Owned)?;
     let mut inputs = None;
     for (method, fold, seed) in runs {
         one(config, &method, fold, seed, force, &mut inputs)?;
@@ -188,9 +190,9 @@ fn of_patients(slices: &Slices, patients: &BTreeSet<&str>) -> Vec<usize> {
 /// Hash of what a checkpoint must have in common with the run that goes on from it.
 fn identity(task: &Task) -> Result<String, Error> {
     let mut parts = vec![task.id.clone(), hash::value(&task.config)];
-    for (name, path) in &task.inputs {
-        parts.push(name.clone());
-        parts.push(hash::path(path).map_err(Error::at(path))?);
+    for input in &task.inputs {
+        parts.push(input.name.clone());
+        parts.push(input.hash(&mut hash::Cache::default()).map_err(Error::at(&input.path))?);
     }
     Ok(hash::bytes(parts.join("\n").as_bytes()))
 }

@@ -42,6 +42,8 @@ pub(super) fn checked(mut raw: Raw) -> Result<Config, ConfigError> {
         report: checker.read::<Report>("report")?,
         values: raw.values.clone(),
         is_reversed: false,
+        file: PathBuf::new(),
+        overrides: Vec::new(),
     };
     paths(&checker, &config);
     input_apart(&checker, &config);
@@ -145,17 +147,22 @@ fn input_apart(checker: &Checker, config: &Config) {
     checker.require(apart, "preprocess.input", &expected);
 }
 
-/// `path` without `..`, and without links as far as it exists.
-fn real(path: &Path) -> PathBuf {
+/// `path` from the root and without `..`, as it is written: links are not looked at.
+pub(crate) fn plain(path: &Path) -> PathBuf {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let path = whole.components().fold(PathBuf::new(), |mut path, part| {
+    whole.components().fold(PathBuf::new(), |mut path, part| {
         if part == Component::ParentDir {
             path.pop();
         } else {
             path.push(part);
         }
         path
-    });
+    })
+}
+
+/// `path` without `..`, and without links as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    let path = plain(path);
     let exists = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
     let (above, found) = exists.unwrap_or((Path::new(""), PathBuf::new()));
     path.strip_prefix(above).map_or_else(|_| path.clone(), |rest| found.join(rest))

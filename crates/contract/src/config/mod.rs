@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) use check::plain;
 pub use fault::{ConfigError, Fault, Source};
 pub use load::DEFAULTS;
 pub use places::Place;
@@ -49,6 +50,10 @@ pub struct Config {
     pub values: Value,
     /// Whether this is the study's second set of synthetic CT, see [`Config::reversed`].
     pub is_reversed: bool,
+    /// The study's file.
+    pub file: PathBuf,
+    /// What `--set` changed of it, `key=value`.
+    pub overrides: Vec<String>,
 }
 
 /// One method of a study.
@@ -460,7 +465,8 @@ impl Config {
     /// The file cannot be read, is not YAML, has an unknown key, lacks a required one, or has a value out of range.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
         let raw = load::raw(path, overrides)?;
-        check::checked(raw)
+        let checked = check::checked(raw)?;
+        Ok(Self { file: path.to_owned(), overrides: overrides.to_vec(), ..checked })
     }
 
     /// The same study over its second set of synthetic CT: every patient with the confounder where it was not, and without it where it

@@ -1,11 +1,12 @@
 //! The JSON-LD of a crate: files, programs, and an action a task.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use contract::config::Config;
 use contract::layout::Layout;
-use contract::receipt;
+use contract::plan::{Input, Part};
+use contract::{hash, receipt};
 use serde_json::{Value, json};
 
 use super::{Done, Entry, METADATA, place};
@@ -175,9 +176,20 @@ fn outside_id(done: &Done, name: &str, path: &Path, layout: &Layout) -> String {
     }
 }
 
+/// What a task read.
+fn inputs(done: &Done) -> impl Iterator<Item = &Input> {
+    let was_there = |input: &&Input| done.receipt.inputs.get(&input.name).is_none_or(|hash| hash != hash::MISSING);
+    done.task.inputs.iter().filter(was_there)
+}
+
+/// Whether an input is a file of the crate.
+fn is_held(input: &Input, sources: &Sources) -> bool {
+    input.part != Part::Listed && sources.contains_key(input.path.as_path())
+}
+
 fn outside(done: &Done, layout: &Layout, sources: &Sources) -> Vec<(String, Value)> {
-    let inputs = done.task.inputs.iter().filter(|(_, path)| !sources.contains_key(path.as_path()));
-    let value = |(name, path): &(String, PathBuf)| {
+    let inputs = inputs(done).filter(|input| !is_held(input, sources));
+    let value = |Input { name, path, .. }: &Input| {
         let key = outside_id(done, name, path, layout);
         let hash = done.receipt.inputs.get(name).map_or_else(String::new, |hash| format!("blake3:{hash}"));
         let value = json!({
@@ -190,8 +202,9 @@ fn outside(done: &Done, layout: &Layout, sources: &Sources) -> Vec<(String, Valu
 }
 
 fn action(done: &Done, layout: &Layout, sources: &Sources) -> Value {
-    let object = |(name, path): &(String, PathBuf)| {
-        let entry = sources.get(path.as_path());
+    let object = |input: &Input| {
+        let Input { name, path, .. } = input;
+        let entry = if is_held(input, sources) { sources.get(path.as_path()) } else { None };
         id(&entry.map_or_else(|| outside_id(done, name, path, layout), |entry| entry_id(entry)))
     };
     let version = std::iter::once(format!("version {}", done.receipt.version));
@@ -203,7 +216,7 @@ fn action(done: &Done, layout: &Layout, sources: &Sources) -> Value {
         "name": done.task.id,
         "description": format!("task {} of the study: {}", done.task.id, facts.join(", ")),
         "instrument": id(&program_id(done)),
-        "object": done.task.inputs.iter().map(object).collect::<Vec<_>>(),
+        "object": inputs(done).map(object).collect::<Vec<_>>(),
         "result": results(done, sources),
         "actionStatus": "http://schema.org/CompletedActionStatus",
     })

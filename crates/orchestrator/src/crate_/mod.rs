@@ -100,7 +100,7 @@ pub fn run(args: &CrateArgs, programs: &Path) -> Result<(), Error> {
         return Err(Error::Usage(format!("--license expects the URL of the licence's text, such as {example}")));
     }
     let date = date(args.date.as_deref())?;
-    let config = Config::load(&args.study, &args.set)?;
+    let config = crate::load(&args.study, &args.set)?;
     let target = Target::new(&args.out)?;
     let layout = Layout::new(&config);
     let graph = Graph::new(plan::tasks(&config).map_err(Error::Splits)?);

@@ -215,15 +215,7 @@ mod tests {
 
     fn task(stage: Stage, threads: u64) -> Task {
         let config = serde_json::json!({ stage.name(): { "threads": threads } });
-        Task {
-            stage,
-            id: String::new(),
-            inputs: vec![],
-            apart: vec![],
-            config,
-            output: PathBuf::new(),
-            arguments: vec![],
-        }
+        Task { stage, id: String::new(), inputs: vec![], config, output: PathBuf::new(), arguments: vec![] }
     }
 
     #[test]

@@ -35,7 +35,7 @@ if [ "$FAKE" = "linger $stage" ]; then
   while true; do sleep 0.05; done
 fi
 case $stage in
-  preprocess) mkdir -p data/s/1_masks/sheets; touch data/s/1_masks/slices.parquet; [ "$FAKE" = "forget lesions" ] || touch data/s/1_masks/lesions.parquet; touch data/s/1_masks/excluded.csv;;
+  preprocess) mkdir -p data/s/1_masks/sheets; touch data/s/1_masks/slices.parquet; [ "$FAKE" = "forget lesions" ] || touch data/s/1_masks/lesions.parquet; touch data/s/1_masks/excluded.csv data/s/1_masks/qa.csv;;
   dataset) mkdir -p data/s/2_folds; touch data/s/2_folds/folds.parquet;;
   train)
     while [ "$1" != --method ]; do shift; done

@@ -68,8 +68,8 @@ impl Study {
     pub fn tasks(&self) -> Vec<Task> {
         let mut tasks = plan::tasks(&self.config()).unwrap();
         for task in &mut tasks {
-            for (_, path) in &mut task.inputs {
-                *path = self.path(&path.to_string_lossy());
+            for input in &mut task.inputs {
+                input.path = self.path(&input.path.to_string_lossy());
             }
         }
         tasks

@@ -62,6 +62,16 @@ pub struct Header {
     /// The same, as far as the file says it.
     pub(super) rescale: Rescale,
     pub(super) instance_uid: String,
+    /// SliceLocation, mm.
+    pub(super) location: Option<f64>,
+    /// AcquisitionNumber.
+    pub(super) acquisition: Option<i32>,
+    /// TemporalPositionIdentifier.
+    pub(super) temporal: Option<i32>,
+    /// ConvolutionKernel; empty if there is none.
+    pub(super) kernel: String,
+    /// StudyDate; empty if there is none.
+    pub(super) date: String,
     pub(super) number: Option<i32>,
     pub(super) plane: Plane,
     pub(super) has_position: bool,
@@ -140,6 +150,11 @@ fn header(data: &InMemDicomObject, file: &Path, frame: Option<u32>, class: &str)
         has_rescale: rescale.whole().is_some(),
         rescale,
         instance_uid: data.text(tags::SOP_INSTANCE_UID).unwrap_or_default(),
+        location: data.decimals(tags::SLICE_LOCATION).map(|[value]| value),
+        acquisition: data.integer(tags::ACQUISITION_NUMBER),
+        temporal: data.integer(tags::TEMPORAL_POSITION_IDENTIFIER),
+        kernel: data.text(tags::CONVOLUTION_KERNEL).unwrap_or_default(),
+        date: data.text(tags::STUDY_DATE).unwrap_or_default(),
         number: frame.map_or_else(|| data.integer(tags::INSTANCE_NUMBER), |frame| i32::try_from(frame).ok()),
         plane: Plane {
             position: stated.position.unwrap_or(UNSTATED.position),
@@ -167,6 +182,11 @@ impl Header {
     /// Why the file is no CT slice, if it is none.
     pub fn refusal(&self) -> Option<&'static str> {
         self.kind.as_ref().err().map(|refused| refused.reason)
+    }
+
+    /// True for a reformat, a projection or another image made of images (PS3.3 C.7.6.1.1.2).
+    pub(super) fn is_derived(&self) -> bool {
+        self.kind.as_ref().is_ok_and(|parts| parts.first().is_some_and(|part| part == "DERIVED"))
     }
 
     pub(super) fn into_skipped(self, reason: &'static str) -> Skipped {

@@ -170,7 +170,7 @@ impl Study<'_> {
     fn absent(&self, series: &[Series], with_files: &BTreeSet<String>) -> Result<Vec<Absent>, Error> {
         let found: BTreeSet<&str> = series.iter().map(|series| series.patient_id.as_str()).collect();
         let mut absent = Vec::new();
-        for (raw, label) in self.labels.iter() {
+        for (raw, label, _) in self.labels.rows() {
             let patient_id = self.naming.patient(raw)?;
             if !found.contains(patient_id.as_str()) {
                 let reason = if with_files.contains(raw) { NO_USABLE_SERIES } else { NO_CT };

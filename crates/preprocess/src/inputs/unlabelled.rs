@@ -31,7 +31,7 @@ pub struct Patient {
 
 /// The patients of these series, each of whom has no label.
 pub fn patients(series: &[dicom::Series], labels: &Patients) -> Vec<Patient> {
-    let by_folded: BTreeMap<String, &str> = labels.iter().map(|(raw, _)| (id::folded(raw), raw)).collect();
+    let by_folded: BTreeMap<String, &str> = labels.names().map(|raw| (id::folded(raw), raw)).collect();
     let mut found: BTreeMap<&str, Patient> = BTreeMap::new();
     for one in series {
         for header in &one.slices {

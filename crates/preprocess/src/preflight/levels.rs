@@ -99,8 +99,7 @@ impl Levels {
 
     /// True for values that can be HU.
     pub(super) fn are_hu(&self) -> bool {
-        let levels = self.shares(0).reach(PASSES) && self.is_upright(0);
-        self.measured.0 < self.measured.1 && levels && !self.go_too_low() && !self.go_too_far()
+        self.shares(0).reach(PASSES) && self.is_upright(0) && !self.go_too_low() && !self.go_too_far()
     }
 
     pub(super) fn have_tissue(&self) -> bool {

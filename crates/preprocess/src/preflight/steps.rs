@@ -19,6 +19,8 @@ const LEAST_COMMON: f64 = 0.1;
 
 /// Soft tissue, HU.
 const TISSUE: std::ops::RangeInclusive<f32> = -200.0..=300.0;
+/// All of the body but air, lung and metal, HU.
+const BODY: std::ops::RangeInclusive<f32> = -500.0..=900.0;
 /// Least samples of soft tissue at one place in both slices.
 const LEAST_TISSUE: usize = 100;
 /// Least part of pairs with a step of soft tissue, and least number.
@@ -98,9 +100,11 @@ pub(super) fn uneven(slices: &[&Survey], offset: f64) -> Option<usize> {
     many.then_some(changed)
 }
 
-/// The median step where both slices show soft tissue.
+/// The median step where one slice shows soft tissue, and the other neither air nor lung nor metal.
 fn tissue_step(first: &Survey, second: &Survey, offset: f32) -> Option<f32> {
-    let both = common(first, second).filter(|pair| pair.iter().all(|value| TISSUE.contains(&(value + offset))));
+    let is = |range: &std::ops::RangeInclusive<f32>, value: f32| range.contains(&(value + offset));
+    let both =
+        common(first, second).filter(|[a, b]| (is(&TISSUE, *a) && is(&BODY, *b)) || (is(&TISSUE, *b) && is(&BODY, *a)));
     let mut steps: Vec<f32> = both.map(|[a, b]| b - a).collect();
     if steps.len() < LEAST_TISSUE { None } else { median(&mut steps) }
 }

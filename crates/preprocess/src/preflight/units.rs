@@ -96,7 +96,7 @@ pub fn units(slices: &[&Survey], name: &dyn Fn(usize) -> Option<String>) -> Opti
 /// What values look like that are not HU.
 fn looks_like(levels: &Levels, offset: Option<f64>) -> String {
     let (low, high) = levels.measured;
-    let text = if low >= high {
+    let text = if levels.range.0 >= levels.range.1 {
         "all values are the same"
     } else if let Some(offset) = offset {
         let (sign, cause) = match offset < 0.0 {

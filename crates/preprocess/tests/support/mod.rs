@@ -113,6 +113,8 @@ pub struct Slice {
     pub frames: Option<&'static str>,
     /// ImagePositionPatient but for z.
     pub corner: [f64; 2],
+    /// Elements of text in place of, or beside, those that the other fields give; an empty one is left out.
+    pub text: Vec<(Tag, VR, String)>,
 }
 
 impl Slice {
@@ -133,7 +135,14 @@ impl Slice {
             birth_date: "19700101",
             frames: None,
             corner: [-64.0, -48.0],
+            text: Vec::new(),
         }
+    }
+
+    /// The slice with an element of text, or without it if `text` is empty.
+    pub fn with(mut self, tag: Tag, vr: VR, text: impl std::fmt::Display) -> Self {
+        self.text.push((tag, vr, text.to_string()));
+        self
     }
 
     /// Writes the slice; stored values are HU + 1024, corners are padding of -2000.
@@ -191,6 +200,12 @@ impl Slice {
         put(tags::PIXEL_PADDING_VALUE, VR::SS, PrimitiveValue::from(-2000_i16));
         let words: Vec<u16> = stored.iter().map(|value| value.cast_unsigned()).collect();
         put(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(words.into()));
+        for (tag, vr, text) in &self.text {
+            match text.is_empty() {
+                true => drop(object.remove_element(*tag)),
+                false => drop(object.put(InMemElement::new(*tag, *vr, PrimitiveValue::from(text.as_str())))),
+            }
+        }
         let meta = FileMetaTableBuilder::new()
             .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
             .media_storage_sop_class_uid(uids::CT_IMAGE_STORAGE)
@@ -218,7 +233,9 @@ pub fn set(path: &Path, tag: Tag, value: Option<&str>) {
             let vr = object.element(tag).map_or(VR::DS, |element| element.vr());
             put(object, tag, vr, value);
         }
-        None => drop(object.remove_element(tag)),
+        None => {
+            object.remove_element(tag);
+        }
     });
 }
 

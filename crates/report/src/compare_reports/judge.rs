@@ -227,7 +227,7 @@ fn conclusion(number: &Number) -> &'static str {
     match number.ends {
         Some((low, _)) if low > 0.0 => "b higher",
         Some((_, high)) if high < 0.0 => "b lower",
-        Some(_) => "not told apart",
+        Some(_) => "no significant difference",
         None => "no interval",
     }
 }
@@ -284,7 +284,7 @@ mod tests {
         let found = verdict(&number(0.1, 0.05, 0.2), &number(0.1, -0.05, 0.2), true, true);
         assert_eq!(
             found.verdict,
-            "equal, with another interval; the answer changed from \"b higher\" to \"not told apart\""
+            "equal, with another interval; the answer changed from \"b higher\" to \"no significant difference\""
         );
     }
 }

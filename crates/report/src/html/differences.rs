@@ -18,8 +18,8 @@ pub(super) fn forest(study: &Study) -> Markup {
             h2 { "How far apart the methods are, by slice" }
             p {
                 "Difference " b { (pair.1) } " minus " b { (pair.0) } " with its "
-                (format::level(study.assessment.confidence)) " interval. An interval that covers the middle line means that "
-                "the data do not tell the two apart in this metric."
+                (format::level(study.assessment.confidence)) " interval. An interval that covers the middle line shows no "
+                "significant difference in this metric; Table 4 has the tests."
             }
             (bars(&rows))
             p.scale { span { (pair.0) " higher" } span { "0" } span { (pair.1) " higher" } }
