@@ -6,17 +6,21 @@
 mod bits;
 mod doubles;
 mod file;
+mod frames;
 mod grouping;
 mod groups;
 mod guard;
 mod header;
 mod jpeg_ls;
+mod kind;
 mod order;
 mod pixels;
 mod places;
+mod plane;
 mod rescale;
 mod series;
 mod stacks;
+mod start;
 mod unknown;
 mod values;
 
@@ -26,6 +30,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::Error;
+use crate::images::kinds;
 
 pub use file::is_dicom;
 pub use header::{Header, Secret, headers};
@@ -69,6 +74,10 @@ pub struct Skipped {
     pub frame: Option<u32>,
     /// Such as `localizer`.
     pub reason: &'static str,
+    /// What was found in it, such as `Modality OT`; empty if the reason says it all.
+    pub found: String,
+    /// True for an image whose Modality is the only thing against it.
+    pub may_be_ct: bool,
     /// As in [`Header::names`].
     pub names: Vec<Secret>,
 }
@@ -82,6 +91,8 @@ pub struct Scan {
     pub skipped: Vec<Skipped>,
     /// Files that are not DICOM.
     pub other_files: usize,
+    /// How many of them are of each kind that is known, such as `a text`.
+    pub other_kinds: BTreeMap<&'static str, usize>,
 }
 
 /// Reads the headers below `folder` and groups the CT slices.
@@ -104,42 +115,96 @@ pub fn scan_file(path: &Path) -> Result<Scan, Error> {
 }
 
 fn scan_files(folder: &Path, files: &[PathBuf], asked: &Path) -> Result<Scan, Error> {
-    let headers: Result<Vec<Vec<Header>>, Error> =
-        files.par_iter().map(|file| headers_if_dicom(folder, file)).collect();
-    let headers = headers?;
-    let other_files = headers.iter().filter(|slices| slices.is_empty()).count();
-    let mut scan = Scan { other_files, ..grouping::group(folder, headers.into_iter().flatten().collect())? };
+    let read: Result<Vec<Read>, Error> = files.par_iter().map(|file| read_header(folder, file)).collect();
+    let (mut headers, mut other_files, mut other_kinds) = (Vec::new(), 0, BTreeMap::new());
+    for file in read? {
+        match file {
+            Read::Slices(slices) => headers.extend(slices),
+            Read::Other(kind) => {
+                other_files += 1;
+                kind.into_iter().for_each(|kind| *other_kinds.entry(kind).or_default() += 1);
+            }
+        }
+    }
+    let mut scan = Scan { other_files, other_kinds, ..grouping::group(folder, headers)? };
     grouping::drop_derived(&mut scan);
     scan.series.iter_mut().for_each(Series::share_rescale);
+    scan.series.iter_mut().for_each(take_remarks);
     if scan.series.is_empty() {
-        return Err(Error::NoCt { folder: asked.to_owned(), found: scan.describe() });
+        return Err(Error::NoCt { folder: asked.to_owned(), found: scan.describe() + scan.remedy() });
     }
     Ok(scan)
+}
+
+/// Adds what is remarkable of a series' files.
+fn take_remarks(series: &mut Series) {
+    for remark in series.slices.iter().flat_map(|slice| &slice.remarks) {
+        if !series.remarks.contains(remark) {
+            series.remarks.push(remark);
+        }
+    }
 }
 
 impl Scan {
     /// What there is besides CT, for messages.
     pub fn describe(&self) -> String {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        self.skipped.iter().for_each(|skipped| *counts.entry(skipped.reason).or_default() += 1);
-        let mut parts: Vec<String> =
-            counts.iter().map(|(reason, files)| format!("{files} DICOM files skipped as {reason}")).collect();
-        parts.push(format!("{} files that are not DICOM", self.other_files));
+        let mut counts: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+        for skipped in &self.skipped {
+            *counts.entry(skipped.reason).or_default().entry(&skipped.found).or_default() += 1;
+        }
+        let mut parts: Vec<String> = counts.iter().map(|(reason, found)| skipped_as(reason, found)).collect();
+        let kinds: Vec<String> = self.other_kinds.iter().map(|(kind, files)| format!("{files}: {kind}")).collect();
+        let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join("; ")) };
+        parts.push(format!("{} files that are not DICOM{kinds}", self.other_files));
         parts.join(", ")
+    }
+
+    /// What to do where there is no CT and files were left out that may be CT.
+    fn remedy(&self) -> &'static str {
+        match self.skipped.iter().any(|skipped| skipped.may_be_ct) {
+            true => {
+                "; where these are CT in HU that a converter saved as another modality, say so in a copy of the files: \
+                 `dcmodify -nb -i \"(0008,0060)=CT\" FILES` (DCMTK)"
+            }
+            false => "",
+        }
     }
 }
 
-/// None for a file that is not DICOM.
-fn headers_if_dicom(folder: &Path, file: &Path) -> Result<Vec<Header>, Error> {
+fn skipped_as(reason: &str, found: &BTreeMap<&str, usize>) -> String {
+    let files: usize = found.values().sum();
+    let found = found.iter().filter(|(found, _)| !found.is_empty());
+    let found: Vec<String> = found.map(|(found, files)| format!("{files}: {found}")).collect();
+    let found = if found.is_empty() { String::new() } else { format!(" ({})", found.join("; ")) };
+    format!("{files} DICOM files skipped as {reason}{found}")
+}
+
+/// What a file of the folder is.
+enum Read {
+    /// The slices of a DICOM file, or one that says why it is none.
+    Slices(Vec<Header>),
+    /// Another file, and its kind if it is known.
+    Other(Option<&'static str>),
+}
+
+fn read_header(folder: &Path, file: &Path) -> Result<Read, Error> {
     let path = folder.join(file);
-    match is_dicom(&path) {
-        Ok(true) => headers(folder, file),
-        // A file of that name with another content is a damaged one, not one to pass over.
-        Ok(false) if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dcm")) => {
-            let message = "expected a DICOM file, found no DICM mark; copy it again or remove it".to_owned();
-            Err(Error::File { path, message })
-        }
-        Ok(false) => Ok(Vec::new()),
-        Err(source) => Err(Error::Read { path, source }),
+    let start = match file::start_if_foreign(&path) {
+        Ok(None) => return headers(folder, file).map(Read::Slices),
+        Ok(Some(start)) => start,
+        Err(source) => return Err(Error::Read { path, source }),
+    };
+    let kind = kinds::of(&start);
+    // A file of that name with another content is a damaged one, not one to pass over.
+    if !file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dcm")) {
+        return Ok(Read::Other(kind.map(|kind| kind.name)));
     }
+    let message = match kind {
+        Some(kind) => format!("expected a DICOM file, found {}; {}", kind.name, kind.remedy),
+        None => {
+            "expected a DICOM file, found no DICM mark and no DICOM elements at its start; copy it again or remove it"
+                .to_owned()
+        }
+    };
+    Err(Error::File { path, message })
 }

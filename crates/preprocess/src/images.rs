@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use contract::schema::column;
 use contract::user_table::{Audience, Place, UserTable};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Rgba};
 use ndarray::Array2;
 
@@ -14,7 +15,7 @@ use crate::ct_slice::CtSlice;
 use crate::error::Error;
 use crate::labels;
 
-mod kinds;
+pub mod kinds;
 
 /// A row of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +91,7 @@ fn entry_of(path: &Path) -> PathBuf {
 }
 
 /// Reads an image file as HU: a grey value of 0..1 maps linearly to `low`..`high`. Colours count by luminance, transparency
-/// shows black. 16 bits are kept.
+/// shows black. 16 bits are kept. The picture is turned as its EXIF orientation says, as viewers show it.
 ///
 /// # Errors
 /// The file is not a PNG or JPEG, is damaged, has more pixels than its bytes can mean, or is a JPEG in CMYK. The content
@@ -128,10 +129,14 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
         return Err(message);
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
     let (columns, rows) = decoder.dimensions();
     contain::pixels(rows as usize, columns as usize, bytes.len())?;
-    DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())
+    // Unreadable EXIF is no reason not to read the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    image.apply_orientation(orientation);
+    Ok(image)
 }
 
 /// Components of the frame of a JPEG (ITU-T T.81 B.2.2); `None` if there is none.
@@ -181,6 +186,8 @@ fn luminance([red, green, blue, alpha]: [f32; 4]) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use image::ImageEncoder;
+
     use super::*;
 
     const WINDOW: (f64, f64) = (-1350.0, 150.0);
@@ -220,6 +227,49 @@ mod tests {
     fn transparency_shows_black() {
         let clear = image::ImageBuffer::from_pixel(1, 1, Rgba([255, 255, 255, 0]));
         assert_eq!(hu(DynamicImage::ImageRgba8(clear)), [-1350.0]);
+    }
+
+    /// A picture whose EXIF says how it is to be shown, in a format.
+    fn with_orientation(grey: &image::GrayImage, orientation: u8, is_png: bool) -> Vec<u8> {
+        // TIFF of one entry: Orientation, one SHORT (EXIF 2.32 section 4.6.4).
+        let entry = [0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0];
+        let exif = [&b"II*\0\x08\0\0\0\x01\0"[..], &entry, &[0; 4]].concat();
+        let mut bytes = Vec::new();
+        if is_png {
+            let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+            encoder.set_exif_metadata(exif).expect("EXIF");
+            grey.write_with_encoder(encoder).expect("a PNG");
+        } else {
+            let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 100);
+            encoder.set_exif_metadata(exif).expect("EXIF");
+            grey.write_with_encoder(encoder).expect("a JPEG");
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_picture_is_turned_as_its_exif_says() {
+        let stored = image::GrayImage::from_fn(16, 8, |x, y| image::Luma([(x / 8 * 100 + y / 4 * 50) as u8]));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // By the table of EXIF: which corner of the stored picture is shown top left, and whether rows become columns.
+        for (orientation, corner, turned) in [
+            (1, 0, false),
+            (2, 100, false),
+            (3, 150, false),
+            (4, 50, false),
+            (5, 0, true),
+            (6, 50, true),
+            (7, 150, true),
+            (8, 100, true),
+        ] {
+            for is_png in [true, false] {
+                let path = folder.path().join("a");
+                std::fs::write(&path, with_orientation(&stored, orientation, is_png)).expect("written");
+                let shown = read(&path, (0.0, 255.0)).expect("a picture");
+                assert_eq!(shown.dim(), if turned { (16, 8) } else { (8, 16) }, "{orientation}");
+                assert!((shown[(0, 0)] - f32::from(corner as u8)).abs() < 3.0, "{orientation}: {}", shown[(0, 0)]);
+            }
+        }
     }
 
     fn bytes_of(name: &str) -> PathBuf {

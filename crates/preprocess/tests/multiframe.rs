@@ -1,7 +1,5 @@
 //! Enhanced multi-frame CT, made by `tools/dicom_fixtures.py`: five frames out of order, each with a rescale of its own.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
 use preprocess::{dicom, hounsfield};
@@ -47,15 +45,4 @@ fn a_frame_that_is_not_there_is_an_error() {
     assert!(error.contains("enhanced-explicit.dcm") && error.contains("the file has 5"), "{error}");
     let error = hounsfield::read(&path, None).expect_err("several frames").to_string();
     assert!(error.contains("holds 5 frames"), "{error}");
-}
-
-#[test]
-fn frames_without_places_are_an_error() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("old.dcm");
-    let mut slice = support::Slice::new("P", "1.2", 1, 0.0);
-    slice.frames = Some("2");
-    slice.write(&path);
-    let error = dicom::scan(folder.path()).expect_err("no places").to_string();
-    assert!(error.contains("old.dcm") && error.contains("convert it to single-frame CT"), "{error}");
 }

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use contract::cli::chain;
 use dicom_core::Tag;
-use dicom_core::value::Value;
+use dicom_core::value::{PixelFragmentSequence, Value};
 use dicom_dictionary_std::tags;
-use dicom_encoding::adapters::PixelDataObject;
 use dicom_object::file::ReadPreamble;
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 
 use super::guard::{self, Checked};
+use super::start;
 use super::unknown::Patched;
 use super::values::Values;
 use crate::contain;
@@ -25,14 +25,24 @@ pub struct File {
     pub data: DefaultDicomObject,
 }
 
-/// True if the file starts as DICOM files do: 128 bytes, then `DICM` (PS3.10 section 7.1).
+/// The first bytes of a file that is not DICOM; `None` for a DICOM file, with the mark `DICM` or without.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn start_if_foreign(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    let disk = Disk::open(path)?;
+    let size = disk.metadata()?.len();
+    let mut bytes = Vec::new();
+    disk.take(start::LOOKED_AT).read_to_end(&mut bytes)?;
+    Ok(start::find(&bytes, size).is_none().then_some(bytes))
+}
+
+/// True for a DICOM file: after 128 bytes it has the mark `DICM` (PS3.10 section 7.1), or it begins with the elements of a data set.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn is_dicom(path: &Path) -> std::io::Result<bool> {
-    let mut start = Vec::with_capacity(132);
-    Disk::open(path)?.take(132).read_to_end(&mut start)?;
-    Ok(start.get(128..132) == Some(b"DICM"))
+    Ok(start_if_foreign(path)?.is_none())
 }
 
 impl File {
@@ -65,8 +75,25 @@ impl File {
 
     /// Frames of the image; 1 if the file does not say.
     pub fn frames(&self) -> u32 {
+        self.stated_frames().unwrap_or(1)
+    }
+
+    /// As [`Self::frames`].
+    ///
+    /// # Errors
+    /// NumberOfFrames is no number.
+    pub fn stated_frames(&self) -> Result<u32, String> {
+        let Some(text) = self.data.text(tags::NUMBER_OF_FRAMES) else { return Ok(1) };
         let stated = self.data.integer(tags::NUMBER_OF_FRAMES).and_then(|frames| u32::try_from(frames).ok());
-        stated.filter(|frames| *frames > 0).unwrap_or(1)
+        let shown: String = text.chars().take(20).flat_map(char::escape_debug).collect();
+        let failed = || format!("NumberOfFrames is \"{shown}\", expected a number; correct the element");
+        stated.map(|frames| frames.max(1)).ok_or_else(failed)
+    }
+
+    /// The SOP class, by the data set or else by the file meta information; empty if neither says it.
+    pub fn class(&self) -> String {
+        let of_meta = || self.data.meta().media_storage_sop_class_uid().to_owned();
+        self.data.text(tags::SOP_CLASS_UID).unwrap_or_else(of_meta)
     }
 
     /// The coded bytes of frame `index` (from 0), of `length` bytes if they are not compressed, and whether the file has them
@@ -79,18 +106,9 @@ impl File {
         if index >= frames {
             return Err(format!("frame {index} was asked for (from 0), the file has {frames}"));
         }
-        let pixels = self.data.get(tags::PIXEL_DATA).ok_or("no pixel data; the file is truncated or corrupt")?;
+        let pixels = self.data.get(tags::PIXEL_DATA).ok_or_else(|| self.without_pixels())?;
         match pixels.value() {
-            Value::PixelSequence(all) => {
-                let (found, offsets) = (all.fragments().len(), all.offset_table().len());
-                if frames > 1 && ![found, offsets].contains(&(frames as usize)) {
-                    return Err(format!(
-                        "{found} fragments for {frames} frames and no offset table that tells them apart"
-                    ));
-                }
-                let coded = self.data.frame_pixel_data(index).ok_or("no fragments of the frame")?;
-                Ok((coded.into_owned(), true))
-            }
+            Value::PixelSequence(all) => Ok((of_fragments(all, index as usize, frames as usize)?, true)),
             Value::Primitive(all) => {
                 let all = all.to_bytes();
                 let start = (index as usize).saturating_mul(length);
@@ -98,12 +116,65 @@ impl File {
                 let coded = all.get(start..end).ok_or_else(|| {
                     format!("expected {end} bytes of pixels, found {}; the file is truncated or corrupt", all.len())
                 })?;
+                let held = all.len() / length.max(1);
+                if held > frames as usize {
+                    return Err(format!("pixels of {held} frames, NumberOfFrames is {frames}; correct the element"));
+                }
                 Ok((coded.to_vec(), false))
             }
             Value::Sequence(_) => Err("the pixel data is a sequence of items; the file is corrupt".to_owned()),
         }
     }
+
+    fn without_pixels(&self) -> String {
+        match FLOAT_PIXELS.iter().any(|tag| self.data.get(*tag).is_some()) {
+            true => {
+                "its pixels are floating-point numbers, which are not read; convert it to NIfTI (.nii.gz)".to_owned()
+            }
+            false => "no pixel data; the file is truncated or corrupt".to_owned(),
+        }
+    }
 }
+
+/// FloatPixelData and DoubleFloatPixelData.
+const FLOAT_PIXELS: [Tag; 2] = [Tag(0x7FE0, 0x0008), Tag(0x7FE0, 0x0009)];
+
+/// The fragments of frame `index` of `frames`, put together (PS3.5 section A.4): all of them for a file of one frame, else one a
+/// frame, else by the offsets of the frames, which count from the first fragment and with the heads of the fragments.
+fn of_fragments(all: &PixelFragmentSequence<Vec<u8>>, index: usize, frames: usize) -> Result<Vec<u8>, String> {
+    let (fragments, offsets) = (all.fragments(), all.offset_table());
+    if frames == 1 && offsets.len() < 2 {
+        return Ok(fragments.concat());
+    }
+    if frames > 1 && fragments.len() == frames {
+        return Ok(fragments[index].clone());
+    }
+    if offsets.len() != frames {
+        return Err(format!(
+            "{} fragments and {} offsets for {frames} frames; convert the file to an uncompressed one, for example with \
+             `gdcmconv --raw IN OUT`",
+            fragments.len(),
+            offsets.len()
+        ));
+    }
+    let start = u64::from(offsets[index]);
+    let end = offsets.get(index + 1).map_or(u64::MAX, |offset| u64::from(*offset));
+    let (mut at, mut coded) = (0_u64, Vec::new());
+    for fragment in fragments {
+        if (start..end).contains(&at) {
+            coded.extend_from_slice(fragment);
+        }
+        at += fragment.len() as u64 + ITEM_HEAD;
+    }
+    if coded.is_empty() {
+        Err("no fragments at the offset of the frame; the file is corrupt".to_owned())
+    } else {
+        Ok(coded)
+    }
+}
+
+/// Bytes of the head of an item.
+const ITEM_HEAD: u64 = 8;
 
 fn read(disk: Disk, size: u64, until: Option<Tag>) -> Result<DefaultDicomObject, String> {
     let mut source = BufReader::new(disk);

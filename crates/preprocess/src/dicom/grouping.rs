@@ -23,7 +23,7 @@ type BySeries = BTreeMap<(String, String), (Vec<Header>, Vec<&'static str>)>;
 /// Sorts headers into series and what is left out.
 ///
 /// # Errors
-/// A file holds frames without positions, or nothing tells the order of the only series of a patient's study.
+/// Nothing tells the order of the only series of a patient's study.
 pub(super) fn group(folder: &Path, headers: Vec<Header>) -> Result<Scan, Error> {
     let mut scan = Scan::default();
     let mut by_series = BySeries::new();
@@ -31,11 +31,6 @@ pub(super) fn group(folder: &Path, headers: Vec<Header>) -> Result<Scan, Error> 
         if let Some(reason) = header.refusal() {
             scan.skipped.push(header.into_skipped(reason));
             continue;
-        }
-        if header.unplaced_frames > 0 {
-            let frames = header.unplaced_frames;
-            let message = format!("holds {frames} frames without positions, expected 1; convert it to single-frame CT");
-            return Err(Error::File { path: folder.join(header.file), message });
         }
         by_series.entry((header.patient.clone(), header.series.clone())).or_default().0.push(header);
     }

@@ -27,4 +27,9 @@ impl<'a> Groups<'a> {
         let item = |place: Option<&'a InMemDicomObject>| place.and_then(|place| place.items(group).first());
         item(self.own).or_else(|| item(self.shared)).unwrap_or(self.data)
     }
+
+    /// The item of a group that is the frame's own.
+    pub fn own_item(&self, group: Tag) -> Option<&'a InMemDicomObject> {
+        self.own?.items(group).first()
+    }
 }

@@ -4,14 +4,16 @@
 //! heads are walked first, by dicom-rs' own decoders, hence as it will read them, and values are passed over.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom, Write};
 
 use contract::cli::chain;
-use dicom_core::header::{HasLength, Length};
+use dicom_core::header::{DataElementHeader, HasLength, Length};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::Endianness;
-use dicom_encoding::decode::{Decode, explicit_le::ExplicitVRLittleEndianDecoder};
+use dicom_encoding::decode::explicit_le::ExplicitVRLittleEndianDecoder;
+use dicom_encoding::decode::{Decode, implicit_le::ImplicitVRLittleEndianDecoder};
 use dicom_encoding::text::SpecificCharacterSet;
 use dicom_encoding::transfer_syntax::{Codec, TransferSyntax, TransferSyntaxIndex};
 use dicom_object::FileMetaTable;
@@ -20,6 +22,7 @@ use dicom_parser::{StatefulDecode, StatefulDecoder};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use flate2::bufread::DeflateDecoder;
 
+use super::start;
 use super::unknown::{Lengths, Patched, Seen};
 
 /// Sequences within sequences; enhanced CT needs two.
@@ -39,6 +42,9 @@ const ITEM: Tag = Tag(0xFFFE, 0xE000);
 /// Elements of the file meta information that are of use.
 const META: [Tag; 3] =
     [tags::MEDIA_STORAGE_SOP_CLASS_UID, tags::MEDIA_STORAGE_SOP_INSTANCE_UID, tags::TRANSFER_SYNTAX_UID];
+
+/// Longest UID in bytes that is read; the standard has 64.
+const LONGEST_UID: u64 = 1024;
 
 /// Unknown sequences without a length that a file may have.
 const MOST_UNKNOWN: usize = 64;
@@ -97,31 +103,74 @@ fn unknown_length(source: impl Read, left: u64, order: Endianness) -> Option<[u8
 
 /// The error for a transfer syntax that cannot be read.
 pub fn unsupported(uid: &str) -> String {
-    format!("transfer syntax {uid} is not supported; convert the file to an uncompressed one")
+    format!(
+        "transfer syntax {uid} is not supported; convert the file to an uncompressed one, for example with `gdcmconv --raw IN OUT`"
+    )
 }
 
-/// The file meta information (PS3.10 section 7.1), to the first element of another group.
+/// The file meta information (PS3.10 section 7.1), to the first element of another group, with the transfer syntax that the data
+/// set is in. The source then stands at the data set.
 fn meta<S: BufRead + Seek>(source: &mut S, size: u64) -> Result<Vec<u8>, String> {
-    let decoder = ExplicitVRLittleEndianDecoder::default();
-    let mut start = [0; 132];
-    source.read_exact(&mut start).map_err(|_| "the file ends in its preamble")?;
-    let [.., b'D', b'I', b'C', b'M'] = start else { return Err("no DICM mark after 128 bytes".to_owned()) };
-    let (mut at, mut kept) = (132, Vec::new());
-    while let Ok((head, bytes)) = decoder.decode_header(&mut *source)
-        && head.tag.group() == 2
-    {
-        let (value, length) = (at + bytes as u64, u64::from(head.length().0));
+    let start = first_bytes(source)?;
+    let mut at = start::find(&start, size).ok_or("no DICM mark after 128 bytes, and no DICOM elements at the start")?;
+    rewind(source, at)?;
+    let implicit = start::is_implicit_meta(&start[usize::try_from(at).unwrap_or(0).min(start.len())..]);
+    let mut kept = BTreeMap::new();
+    while let Some((head, bytes)) = meta_head(source, implicit) {
+        let (value, length) = (at + bytes, u64::from(head.length().0));
         fits(head.tag, length, value, size)?;
-        let keep = META.contains(&head.tag);
-        source.seek(SeekFrom::Start(if keep { at } else { value + length })).map_err(|error| error.to_string())?;
-        if keep {
-            source.take(bytes as u64 + length).read_to_end(&mut kept).map_err(|error| error.to_string())?;
+        rewind(source, value)?;
+        if META.contains(&head.tag) && length <= LONGEST_UID {
+            let mut uid = Vec::new();
+            source.take(length).read_to_end(&mut uid).map_err(|error| error.to_string())?;
+            kept.insert(head.tag, String::from_utf8_lossy(&uid).trim_matches(is_padding).to_owned());
         }
         at = value + length;
+        rewind(source, at)?;
     }
-    source.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
-    let length = u32::try_from(kept.len()).map_err(|_| "file meta information beyond all measure")?;
-    Ok([b"DICM\x02\0\0\0UL\x04\0".as_slice(), &length.to_le_bytes(), &kept].concat())
+    rewind(source, at)?;
+    let stated = kept.remove(&tags::TRANSFER_SYNTAX_UID).filter(|uid| !uid.is_empty());
+    let data = first_bytes(source)?;
+    rewind(source, at)?;
+    let syntax = start::syntax(stated.as_deref(), &data, size - at);
+    kept.insert(
+        tags::TRANSFER_SYNTAX_UID,
+        syntax.ok_or("no transfer syntax, and no elements that it could be known by")?,
+    );
+    Ok(written(&kept))
+}
+
+/// What the source begins with from here, up to [`start::LOOKED_AT`] bytes.
+fn first_bytes(source: &mut impl BufRead) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    source.take(start::LOOKED_AT).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+/// The head of an element of the file meta information and its bytes; `None` after the last.
+fn meta_head(source: &mut impl Read, implicit: bool) -> Option<(DataElementHeader, u64)> {
+    let head = match implicit {
+        true => ImplicitVRLittleEndianDecoder::default().decode_header(source),
+        false => ExplicitVRLittleEndianDecoder::default().decode_header(source),
+    };
+    head.ok().filter(|(head, _)| head.tag.group() == 2).map(|(head, bytes)| (head, bytes as u64))
+}
+
+/// What a UID may be filled up with.
+fn is_padding(letter: char) -> bool {
+    letter.is_whitespace() || letter == '\0'
+}
+
+/// File meta information of these UIDs, from the DICM mark on.
+fn written(uids: &BTreeMap<Tag, String>) -> Vec<u8> {
+    let mut elements = Vec::new();
+    for (tag, uid) in uids {
+        let padded = format!("{uid}{}", if uid.len() % 2 == 1 { "\0" } else { "" });
+        elements.extend([tag.group().to_le_bytes(), tag.element().to_le_bytes(), *b"UI"].concat());
+        elements.extend((padded.len() as u16).to_le_bytes());
+        elements.extend(padded.as_bytes());
+    }
+    [b"DICM\x02\0\0\0UL\x04\0".as_slice(), &(elements.len() as u32).to_le_bytes(), &elements].concat()
 }
 
 /// Bytes that the rest of a deflated file inflates to.

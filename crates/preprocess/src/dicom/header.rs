@@ -3,20 +3,26 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use dicom_dictionary_std::{tags, uids};
+use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
 use super::Skipped;
 use super::file::File;
 use super::groups::Groups;
-use super::rescale::{self, Rescale};
+use super::kind::{self, Refused};
+use super::rescale::Rescale;
 use super::values::{OTHER_PATIENT_IDS, Values};
+use super::{frames, plane};
 use crate::error::Error;
 use crate::geometry::Plane;
 
 /// The plane assumed of a slice that does not state its own.
 pub(super) const UNSTATED: Plane =
     Plane { position: [0.0; 3], along_row: [1.0, 0.0, 0.0], along_column: [0.0, 1.0, 0.0], spacing_mm: [1.0, 1.0] };
+
+/// What to do with an element whose value cannot be read.
+const CORRECT: &str =
+    "correct the element in a copy of the file, for example with `dcmodify -m \"(GGGG,EEEE)=VALUE\" FILE`";
 
 /// Text that identifies a person. It is there to be found in outputs and taken out; it is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,58 +77,66 @@ pub struct Header {
     pub(super) has_position: bool,
     pub(super) has_spacing: bool,
     pub(super) stack: String,
-    pub(super) kind: Result<Vec<String>, &'static str>,
-    /// Frames of the file without a plane of their own.
-    pub(super) unplaced_frames: u32,
+    pub(super) kind: Result<Vec<String>, Refused>,
+    /// What is remarkable of how the file was read, such as [`super::frames::PLACED_BY_SPACING`].
+    pub(super) remarks: Vec<&'static str>,
 }
 
-/// Reads the header of `folder`/`file`: one slice, or each frame of an enhanced multi-frame image.
+/// Reads the header of `folder`/`file`: one slice, or each frame of a multi-frame image.
 ///
 /// # Errors
-/// The file is truncated or corrupt.
+/// The file is truncated or corrupt, a number that the geometry depends on cannot be read, or frames have no places.
 pub fn headers(folder: &Path, file: &Path) -> Result<Vec<Header>, Error> {
     let path = folder.join(file);
     let object = File::header(&path)?;
-    let data: &InMemDicomObject = &object.data;
-    let side = |tag| usize::from(data.short(tag).unwrap_or(0));
-    let (rows, columns) = (side(tags::ROWS), side(tags::COLUMNS));
-    let ct =
-        [uids::CT_IMAGE_STORAGE, uids::ENHANCED_CT_IMAGE_STORAGE, uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE];
-    if rows * columns == 0 && ct.contains(&object.data.meta().media_storage_sop_class_uid()) {
-        // A file cut between two elements reads without an error.
-        let message = "a CT image without rows or columns; the file is truncated or corrupt".to_owned();
-        return Err(Error::File { path, message });
-    }
-    let groups = data.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).len();
-    let frames = object.frames();
-    if groups == 0 {
-        let unplaced_frames = if frames > 1 { frames } else { 0 };
-        return Ok(vec![Header { unplaced_frames, ..header(data, file, None) }]);
-    }
-    let whole = header(data, file, None);
-    if whole.kind.is_err() {
-        return Ok(vec![whole]);
-    }
-    if groups != frames as usize {
-        let message = format!("{frames} frames, but {groups} functional groups; the file is truncated or corrupt");
-        return Err(Error::File { path, message });
-    }
-    Ok((0..frames).map(|frame| header(data, file, Some(frame))).collect())
+    of_object(&object, file).map_err(|message| Error::File { path, message })
 }
 
-fn header(data: &InMemDicomObject, file: &Path, frame: Option<u32>) -> Header {
+fn of_object(object: &File, file: &Path) -> Result<Vec<Header>, String> {
+    let data: &InMemDicomObject = &object.data;
+    let class = object.class();
+    let side = |tag| usize::from(data.short(tag).unwrap_or(0));
+    if side(tags::ROWS) * side(tags::COLUMNS) == 0 && kind::CT_CLASSES.contains(&class.as_str()) {
+        // A file cut between two elements reads without an error.
+        return Err("a CT image without rows or columns; the file is truncated or corrupt".to_owned());
+    }
+    let whole = header(data, file, None, &class);
+    if whole.as_ref().is_ok_and(|whole| whole.kind.is_err()) {
+        return Ok(vec![whole?]);
+    }
+    let groups = data.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).len();
+    let frames = object.stated_frames()?;
+    if groups == 0 && frames < 2 {
+        return Ok(vec![whole?]);
+    }
+    if groups != 0 && groups != frames as usize {
+        return Err(format!("{frames} frames, but {groups} functional groups; the file is truncated or corrupt"));
+    }
+    if groups == 0 && frames > frames::MOST_FRAMES {
+        let most = frames::MOST_FRAMES;
+        return Err(format!("NumberOfFrames is {frames}, expected {most} at most; the file is truncated or corrupt"));
+    }
+    let headers = (0..frames).map(|frame| header(data, file, Some(frame), &class));
+    let mut headers = headers.collect::<Result<Vec<Header>, String>>()?;
+    frames::place(&mut headers, data)?;
+    Ok(headers)
+}
+
+/// The header of a frame, or of the only slice of a file. Of a file that is no CT slice, numbers that cannot be read do not matter.
+fn header(data: &InMemDicomObject, file: &Path, frame: Option<u32>, class: &str) -> Result<Header, String> {
     let groups = Groups::new(data, frame);
-    let rescale = Rescale::of(groups);
-    let three = |values: &[f64]| [values[0], values[1], values[2]];
-    let position = groups.item(tags::PLANE_POSITION_SEQUENCE).decimals(tags::IMAGE_POSITION_PATIENT);
-    let orientation: Option<[f64; 6]> =
-        groups.item(tags::PLANE_ORIENTATION_SEQUENCE).decimals(tags::IMAGE_ORIENTATION_PATIENT);
-    let measures = groups.item(tags::PIXEL_MEASURES_SEQUENCE);
-    let spacing = measures.decimals(tags::PIXEL_SPACING);
     let side = |tag| usize::from(data.short(tag).unwrap_or(0));
     let shape = (side(tags::ROWS), side(tags::COLUMNS));
+    let kind = kind::of(data, groups, class, shape);
+    let stated = match plane::Stated::of(data, groups) {
+        Err(message) if kind.is_ok() => return Err(format!("{message}; {CORRECT}")),
+        stated => stated.unwrap_or_default(),
+    };
+    let remarks = kind.iter().filter_map(|kind| kind.remark).chain(stated.remark).collect();
+    let rescale = Rescale::of(groups);
+    let three = |values: &[f64]| [values[0], values[1], values[2]];
     let folder_as_series = || file.parent().unwrap_or(Path::new("")).to_string_lossy().into_owned();
-    Header {
+    Ok(Header {
         file: file.to_owned(),
         frame,
         patient: data.text(tags::PATIENT_ID).unwrap_or_default(),
@@ -132,7 +146,7 @@ fn header(data: &InMemDicomObject, file: &Path, frame: Option<u32>) -> Header {
         description: data.text(tags::SERIES_DESCRIPTION).unwrap_or_default(),
         names: names(data),
         shape,
-        thickness_mm: measures.decimals(tags::SLICE_THICKNESS).map(|[value]| value),
+        thickness_mm: stated.thickness_mm,
         has_rescale: rescale.whole().is_some(),
         rescale,
         instance_uid: data.text(tags::SOP_INSTANCE_UID).unwrap_or_default(),
@@ -143,37 +157,17 @@ fn header(data: &InMemDicomObject, file: &Path, frame: Option<u32>) -> Header {
         date: data.text(tags::STUDY_DATE).unwrap_or_default(),
         number: frame.map_or_else(|| data.integer(tags::INSTANCE_NUMBER), |frame| i32::try_from(frame).ok()),
         plane: Plane {
-            position: position.unwrap_or(UNSTATED.position),
-            along_row: orientation.map_or(UNSTATED.along_row, |values| three(&values[..3])),
-            along_column: orientation.map_or(UNSTATED.along_column, |values| three(&values[3..])),
-            spacing_mm: spacing.unwrap_or(UNSTATED.spacing_mm),
+            position: stated.position.unwrap_or(UNSTATED.position),
+            along_row: stated.orientation.map_or(UNSTATED.along_row, |values| three(&values[..3])),
+            along_column: stated.orientation.map_or(UNSTATED.along_column, |values| three(&values[3..])),
+            spacing_mm: stated.spacing_mm.unwrap_or(UNSTATED.spacing_mm),
         },
-        has_position: position.is_some(),
-        has_spacing: spacing.is_some(),
+        has_position: stated.position.is_some(),
+        has_spacing: stated.spacing_mm.is_some(),
         stack: groups.item(tags::FRAME_CONTENT_SEQUENCE).text(tags::STACK_ID).unwrap_or_default(),
-        kind: kind(data, groups, shape),
-        unplaced_frames: 0,
-    }
-}
-
-/// The image type of a CT slice, or why the file is not one.
-fn kind(data: &InMemDicomObject, groups: Groups, (rows, columns): (usize, usize)) -> Result<Vec<String>, &'static str> {
-    let frame_type = groups.item(tags::CT_IMAGE_FRAME_TYPE_SEQUENCE).text(tags::FRAME_TYPE);
-    let image_type = frame_type.or_else(|| data.text(tags::IMAGE_TYPE)).unwrap_or_default();
-    let image_type: Vec<String> = image_type.split('\\').map(|part| part.trim().to_owned()).collect();
-    if data.text(tags::MODALITY).is_some_and(|modality| modality != "CT") {
-        Err("not_ct")
-    } else if rows * columns == 0 {
-        Err("no_image")
-    } else if data.short(tags::SAMPLES_PER_PIXEL).is_some_and(|samples| samples != 1) {
-        Err("not_grey")
-    } else if image_type.iter().any(|part| part == "LOCALIZER") {
-        Err("localizer")
-    } else if !rescale::may_be_hu(groups) {
-        Err(rescale::NOT_HU)
-    } else {
-        Ok(image_type)
-    }
+        kind: kind.map(|kind| kind.image_type),
+        remarks,
+    })
 }
 
 /// What names the patient besides PatientID.
@@ -187,7 +181,7 @@ fn names(data: &InMemDicomObject) -> Vec<Secret> {
 impl Header {
     /// Why the file is no CT slice, if it is none.
     pub fn refusal(&self) -> Option<&'static str> {
-        self.kind.as_ref().err().copied()
+        self.kind.as_ref().err().map(|refused| refused.reason)
     }
 
     /// True for a reformat, a projection or another image made of images (PS3.3 C.7.6.1.1.2).
@@ -196,6 +190,9 @@ impl Header {
     }
 
     pub(super) fn into_skipped(self, reason: &'static str) -> Skipped {
-        Skipped { patient: self.patient, file: self.file, frame: self.frame, reason, names: self.names }
+        // A CT slice that is left out for another reason has been read right.
+        let (found, may_be_ct) = self.kind.err().map_or_else(Default::default, |kind| (kind.found, kind.may_be_ct));
+        let Self { patient, file, frame, names, .. } = self;
+        Skipped { patient, file, frame, reason, found, may_be_ct, names }
     }
 }

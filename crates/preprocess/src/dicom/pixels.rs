@@ -17,12 +17,10 @@ use super::bits::Bits;
 use super::file::File;
 use super::guard::unsupported;
 use super::jpeg_ls;
+use super::start::EXPLICIT_VR_BIG_ENDIAN;
 use super::values::Values;
 use crate::contain;
 use crate::error::Error;
-
-/// A transfer syntax that is retired but still found.
-const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
 /// Images of up to 2048 x 2048 pixels are decoded whatever their compressed size, larger ones if there is a byte for this many.
 const PIXELS: (usize, usize) = (1 << 22, 256);
@@ -102,7 +100,8 @@ impl Layout {
         let samples = file.data.short(tags::SAMPLES_PER_PIXEL).unwrap_or(1);
         if rows * columns == 0 || ![8, 16].contains(&allocated) || !(1..=allocated).contains(&bits) || samples != 1 {
             return Err(format!(
-                "expected grey pixels of 8 or 16 bits, found {rows} x {columns} x {samples} of {bits} in {allocated} bits"
+                "expected grey pixels of 8 or 16 bits, found {rows} x {columns} x {samples} of {bits} in {allocated} bits; \
+                 convert it to CT of 16 bits, or to NIfTI (.nii.gz)"
             ));
         }
         let signed = file.data.short(tags::PIXEL_REPRESENTATION) == Some(1);
@@ -116,6 +115,11 @@ impl Layout {
 
 fn words(file: &File, coded: Vec<u8>, in_fragments: bool, layout: &mut Layout) -> Result<Vec<u16>, String> {
     match file.data.meta().transfer_syntax() {
+        uids::IMPLICIT_VR_LITTLE_ENDIAN | uids::EXPLICIT_VR_LITTLE_ENDIAN | EXPLICIT_VR_BIG_ENDIAN if in_fragments => {
+            let message = "its pixels are compressed, but its transfer syntax is that of uncompressed ones or missing; export it again \
+                           with the file meta information, or convert it to an uncompressed one";
+            return Err(message.to_owned());
+        }
         uids::IMPLICIT_VR_LITTLE_ENDIAN
         | uids::EXPLICIT_VR_LITTLE_ENDIAN
         | uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN

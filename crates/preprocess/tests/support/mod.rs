@@ -6,8 +6,10 @@ use std::process::Command;
 
 use dicom_core::{PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
+use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::mem::InMemElement;
-use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use dicom_object::{DefaultDicomObject, FileMetaTableBuilder, InMemDicomObject};
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use ndarray::{Array2, Array3, Axis};
 use nifti::NiftiHeader;
 use sha2::{Digest, Sha256};
@@ -210,6 +212,40 @@ impl Slice {
             .media_storage_sop_instance_uid(uid);
         object.with_meta(meta).expect("a meta table").write_to_file(path).expect("the slice is written");
     }
+}
+
+/// Opens a DICOM file, changes it and writes it again.
+pub fn change(path: &Path, change: impl FnOnce(&mut DefaultDicomObject)) {
+    let mut object = dicom_object::open_file(path).expect("the slice is read");
+    change(&mut object);
+    object.write_to_file(path).expect("the slice is written");
+}
+
+/// Puts a text into a data set.
+pub fn put(data: &mut InMemDicomObject, tag: Tag, vr: VR, value: &str) {
+    data.put(InMemElement::new(tag, vr, PrimitiveValue::from(value)));
+}
+
+/// Gives a text, or takes out an element, in a DICOM file.
+pub fn set(path: &Path, tag: Tag, value: Option<&str>) {
+    change(path, |object| match value {
+        Some(value) => {
+            let vr = object.element(tag).map_or(VR::DS, |element| element.vr());
+            put(object, tag, vr, value);
+        }
+        None => {
+            object.remove_element(tag);
+        }
+    });
+}
+
+/// The data set of a DICOM file in an uncompressed transfer syntax, without preamble and file meta information.
+pub fn data_set(path: &Path, syntax: &str) -> Vec<u8> {
+    let object = dicom_object::open_file(path).expect("the slice is read");
+    let syntax = TransferSyntaxRegistry.get(syntax).expect("a transfer syntax");
+    let mut bytes = Vec::new();
+    object.write_dataset_with_ts(&mut bytes, syntax).expect("the data set is written");
+    bytes
 }
 
 /// Cuts a file to `bytes`.
