@@ -79,6 +79,8 @@ pub mod column {
     pub const INSERTION_AUC: &str = "insertion_auc";
     /// Path of an image file, in a manifest.
     pub const PATH: &str = "path";
+    /// In labels: folder of a patient's DICOM files, relative to the input, where PatientID does not tell patients apart.
+    pub const FOLDER: &str = "folder";
 }
 
 /// Label of a slice whose class nobody knows.

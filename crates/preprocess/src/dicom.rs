@@ -100,9 +100,17 @@ pub struct Scan {
 /// # Errors
 /// A file is truncated or corrupt, or holds frames without positions, or there is no CT at all.
 pub fn scan(folder: &Path) -> Result<Scan, Error> {
+    scan_as(folder, |_| None)
+}
+
+/// As [`scan`]; `patient_of` names the patient of a file, relative to the folder, where PatientID does not count.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_as<'a>(folder: &Path, patient_of: impl Fn(&Path) -> Option<&'a str> + Sync) -> Result<Scan, Error> {
     let read = |source| Error::Read { path: folder.to_owned(), source };
     let files = contract::hash::walk(folder).map_err(read)?;
-    scan_files(folder, &files, folder)
+    scan_files(folder, &files, folder, patient_of)
 }
 
 /// As [`scan`], of one file: a slice, or an enhanced multi-frame image.
@@ -111,15 +119,20 @@ pub fn scan(folder: &Path) -> Result<Scan, Error> {
 /// As [`scan`].
 pub fn scan_file(path: &Path) -> Result<Scan, Error> {
     let (folder, file) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
-    scan_files(folder, &[PathBuf::from(file)], path)
+    scan_files(folder, &[PathBuf::from(file)], path, |_| None)
 }
 
-fn scan_files(folder: &Path, files: &[PathBuf], asked: &Path) -> Result<Scan, Error> {
+fn scan_files<'a>(
+    folder: &Path,
+    files: &[PathBuf],
+    asked: &Path,
+    patient_of: impl Fn(&Path) -> Option<&'a str> + Sync,
+) -> Result<Scan, Error> {
     let read: Result<Vec<Read>, Error> = files.par_iter().map(|file| read_header(folder, file)).collect();
     let (mut headers, mut other_files, mut other_kinds) = (Vec::new(), 0, BTreeMap::new());
     for file in read? {
         match file {
-            Read::Slices(slices) => headers.extend(slices),
+            Read::Slices(slices) => headers.extend(slices.into_iter().map(|slice| slice.of_patient(&patient_of))),
             Read::Other(kind) => {
                 other_files += 1;
                 kind.into_iter().for_each(|kind| *other_kinds.entry(kind).or_default() += 1);

@@ -38,6 +38,17 @@ fn alike_note(alike: usize) -> String {
     }
 }
 
+/// What may be meant by ids that are the names of folders.
+fn folders_note(in_folders: usize) -> String {
+    match in_folders {
+        0 => String::new(),
+        count => format!(
+            " (the files of {count} of them lie in folders that are called as ids of the labels: if a folder is a patient, call that column \
+             folder)"
+        ),
+    }
+}
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -111,9 +122,9 @@ pub enum Error {
     },
     /// Patients of the CT without a label.
     #[error(
-        "{} of {of} patients of the CT have no label in {}: {}{}; `chumoku-preprocess whois --unlabelled --config STUDY.yaml` lists their \
+        "{} of {of} patients of the CT have no label in {}: {}{}{}; `chumoku-preprocess whois --unlabelled --config STUDY.yaml` lists their \
          PatientIDs and folders; add a row with patient_id and label for each, or set preprocess.unlabelled: skip to leave them out",
-        .patients.len(), .labels.display(), listed(.patients), alike_note(*.alike)
+        .patients.len(), .labels.display(), listed(.patients), alike_note(*.alike), folders_note(*.in_folders)
     )]
     Unlabelled {
         /// Their ids in the outputs.
@@ -122,6 +133,23 @@ pub enum Error {
         of: usize,
         /// How many have an id in the labels that differs by leading zeros, case or blanks alone.
         alike: usize,
+        /// How many lie in folders of the input that are called as ids of the labels.
+        in_folders: usize,
+        /// The labels file.
+        labels: PathBuf,
+    },
+    /// DICOM files without PatientID.
+    #[error(
+        "PatientID (0010,0020) is empty in {files} CT files in {folders} folders of the input; give the patient of each folder in {}: columns \
+         folder,label with the folder's path relative to the input (and patient_id, if the patient is not called as the folder), or write \
+         PatientID into a copy of the files",
+        .labels.display()
+    )]
+    NoPatientId {
+        /// CT files.
+        files: usize,
+        /// The folders they lie in.
+        folders: usize,
         /// The labels file.
         labels: PathBuf,
     },
@@ -240,6 +268,7 @@ impl Coded for Error {
             | Self::Row { .. }
             | Self::Patient { .. }
             | Self::Unlabelled { .. }
+            | Self::NoPatientId { .. }
             | Self::Suspect { .. }
             | Self::Units { .. } => Exit::Input,
             Self::Model { .. } => Exit::Missing,

@@ -149,3 +149,34 @@ fn files_that_cannot_be_read_are_not_named_but_found() {
     let found = preprocess(["whois", file, "--config", yaml.as_str()]);
     assert!(found.stdout.trim_end().ends_with("0_raw/DOE^JANE_MRN4711/roe_john.dcm"), "{}", found.stdout);
 }
+
+#[test]
+fn folders_tell_patients_apart_where_patient_id_does_not() {
+    for patient in ["", "ANON"] {
+        let study = Study::new().set("pseudonyms", "keyed");
+        for (folder, uid) in [("case0", "1.2.1"), ("case1", "1.2.2")] {
+            for index in 0..2 {
+                let slice = Slice::new(patient, uid, index, f64::from(index) * 5.0);
+                slice.write(&study.path(&format!("data/t/0_raw/{folder}/{index}.dcm")));
+            }
+        }
+        study.text("data/t/0_raw/labels.csv", "patient_id,label\ncase0,0\ncase1,1\n");
+        let outcome = study.run(&[]);
+        let expected = match patient {
+            "" => "PatientID (0010,0020) is empty in 4 CT files in 2 folders",
+            _ => "if a folder is a patient, call that column folder",
+        };
+        assert!(outcome.code == 4 && outcome.stderr.contains(expected), "{}", outcome.stderr);
+        study.text("data/t/0_raw/labels.csv", "folder,label\ncase0,0\n./case1,1\n");
+        let outcome = study.run(&[]);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        assert!(outcome.stdout.contains("1 common, 1 covid") && outcome.stdout.contains("4 read"), "{}", outcome.stdout);
+        let table = std::fs::read(study.path("data/t/1_masks/slices.parquet")).expect("a table");
+        assert!(!String::from_utf8_lossy(&table).contains("case0"), "the folder is the id, which has a pseudonym");
+        study.text("data/t/0_raw/labels.csv", "folder,label\ncase0,0\ncase7,1\n");
+        let outcome = study.run(&[]);
+        assert!(outcome.code == 4 && outcome.stderr.contains("names 1 folders that are not in"), "{}", outcome.stderr);
+        study.text("data/t/0_raw/labels.csv", "folder,patient_id,label\ncase0,a,0\n../case1,b,1\n");
+        assert!(study.run(&[]).stderr.contains("must be a path below the input"));
+    }
+}

@@ -184,6 +184,14 @@ impl Header {
         self.kind.as_ref().err().map(|refused| refused.reason)
     }
 
+    /// The slice under another patient's name, if `patient_of` has one for its file. The PatientID is a secret then.
+    pub(super) fn of_patient<'a>(mut self, patient_of: impl Fn(&Path) -> Option<&'a str>) -> Self {
+        if let Some(patient) = patient_of(&self.file) {
+            self.names.push(Secret(std::mem::replace(&mut self.patient, patient.to_owned())));
+        }
+        self
+    }
+
     /// True for a reformat, a projection or another image made of images (PS3.3 C.7.6.1.1.2).
     pub(super) fn is_derived(&self) -> bool {
         self.kind.as_ref().is_ok_and(|parts| parts.first().is_some_and(|part| part == "DERIVED"))

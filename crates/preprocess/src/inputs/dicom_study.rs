@@ -32,9 +32,23 @@ pub fn collect(config: &Config, naming: &mut Naming) -> Result<Inputs, Error> {
     naming.set_root(&folder);
     let labels = labels::read(&plan::labels_file(config), &config.classes)?;
     labels.names().for_each(|name| naming.register(name, []));
-    let scan = dicom::scan(&folder).inspect_err(|_| register_all(naming, &folder))?;
+    no_such_folder(config, &folder, &labels)?;
+    let scan = dicom::scan_as(&folder, |file| labels.of_file(file)).inspect_err(|_| register_all(naming, &folder))?;
     register(&scan, naming);
     Study { config, folder, labels, naming }.inputs(scan)
+}
+
+/// Refuses labels that name a folder which is not there, without naming it.
+fn no_such_folder(config: &Config, input: &Path, labels: &Patients) -> Result<(), Error> {
+    let missing = labels.folders().filter(|folder| !input.join(folder).is_dir()).count();
+    if missing == 0 {
+        return Ok(());
+    }
+    let message = format!(
+        "its column \"folder\" names {missing} folders that are not in {}; write each as a path relative to that folder",
+        input.display()
+    );
+    Err(Error::File { path: plan::labels_file(config), message })
 }
 
 /// Registers the patients of a scan, and the folders in which their files are.

@@ -1,7 +1,7 @@
 //! Patients of the CT who have no label: an error that says how many and why, or left out where the study says so. Their raw ids and
 //! folders are printed by `whois --unlabelled` alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use contract::config::{Config, Unlabelled};
@@ -67,10 +67,22 @@ pub fn check(
     if found.is_empty() || skips {
         return Ok(());
     }
-    // A file without an id has a remedy of its own.
+    if let Some(without_id) = found.iter().find(|patient| patient.raw.is_empty()) {
+        let folders: BTreeSet<&Path> =
+            series.iter().filter(|one| one.patient.is_empty()).flat_map(|one| &one.slices).filter_map(|slice| slice.file.parent()).collect();
+        return Err(Error::NoPatientId { files: without_id.slices, folders: folders.len(), labels: plan::labels_file(config) });
+    }
     let patients = found.iter().map(|patient| naming.patient(&patient.raw)).collect::<Result<Vec<_>, _>>()?;
     let alike = found.iter().filter(|patient| patient.alike.is_some()).count();
-    let all = labelled.iter().map(|series| series.patient.as_str()).collect::<std::collections::BTreeSet<_>>().len();
+    let all = labelled.iter().map(|series| series.patient.as_str()).collect::<BTreeSet<_>>().len();
+    let in_folders = found.iter().filter(|patient| is_in_labelled_folders(patient, series, labels)).count();
     let (of, labels) = (all + found.len(), plan::labels_file(config));
-    Err(Error::Unlabelled { patients, of, alike, labels })
+    Err(Error::Unlabelled { patients, of, alike, in_folders, labels })
+}
+
+/// True if the patient's files lie in folders of the input that are called as ids of the labels.
+fn is_in_labelled_folders(patient: &Patient, series: &[dicom::Series], labels: &Patients) -> bool {
+    let slices = series.iter().filter(|one| one.patient == patient.raw).flat_map(|one| &one.slices);
+    let mut folders = slices.map(|slice| slice.file.components().next().map(|part| part.as_os_str().to_string_lossy()));
+    folders.all(|folder| folder.is_some_and(|folder| labels.label(&folder).is_some()))
 }
