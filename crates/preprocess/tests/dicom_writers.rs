@@ -413,6 +413,22 @@ fn text_and_numbers_of_unknown_vr_are_read() {
 }
 
 #[test]
+fn what_follows_the_pixels_and_is_no_element_is_left_out() {
+    let series = Series::new();
+    let expected = series.mask();
+    let plain: Vec<Vec<u8>> = series.files.iter().map(|file| std::fs::read(file).expect("a file")).collect();
+    for (what, after) in [("zeros", vec![0; 512]), ("text", b"garbage of 33 bytes at the file's end".to_vec())] {
+        for (file, bytes) in series.files.iter().zip(&plain) {
+            std::fs::write(file, [&bytes[..], &after].concat()).expect("written");
+        }
+        series.is_read(&expected, what);
+    }
+    // Pixels that are cut off stay an error.
+    std::fs::write(&series.files[2], &plain[2][..plain[2].len() - 2]).expect("written");
+    series.is_refused(&["2.dcm", "truncated or corrupt"]);
+}
+
+#[test]
 fn pixels_that_are_not_grey_integers_are_named() {
     let series = Series::new();
     let file = &series.files[0];

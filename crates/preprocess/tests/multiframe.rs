@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use dicom_core::value::DataSetSequence;
+use dicom_core::{DataElement, VR};
+use dicom_dictionary_std::tags;
 use preprocess::{dicom, hounsfield};
 
 fn fixtures() -> PathBuf {
@@ -45,4 +48,35 @@ fn a_frame_that_is_not_there_is_an_error() {
     assert!(error.contains("enhanced-explicit.dcm") && error.contains("the file has 5"), "{error}");
     let error = hounsfield::read(&path, None).expect_err("several frames").to_string();
     assert!(error.contains("holds 5 frames"), "{error}");
+}
+
+/// The file without the positions of the frames that `is_out` names; the folder that it is in.
+fn without_positions(is_out: impl Fn(usize) -> bool) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut object = dicom_object::open_file(fixtures().join("enhanced-explicit.dcm")).expect("a file");
+    let groups = object.take_element(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).expect("groups");
+    let mut items = groups.items().expect("items").to_vec();
+    for (_, item) in items.iter_mut().enumerate().filter(|(index, _)| is_out(*index)) {
+        item.remove_element(tags::PLANE_POSITION_SEQUENCE);
+    }
+    let groups = DataSetSequence::from(items);
+    object.put(DataElement::new(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, VR::SQ, groups));
+    object.write_to_file(folder.path().join("a.dcm")).expect("written");
+    folder
+}
+
+#[test]
+fn frames_of_which_some_have_no_position_are_an_error() {
+    let folder = without_positions(|frame| frame == 3);
+    let error = dicom::scan(folder.path()).expect_err("a frame without a place").to_string();
+    assert!(error.contains("a.dcm") && error.contains("1 of 5 frames have no ImagePositionPatient"), "{error}");
+}
+
+#[test]
+fn frames_without_any_position_are_placed_by_the_spacing_of_slices() {
+    let folder = without_positions(|_| true);
+    let scan = dicom::scan(folder.path()).expect("a scan");
+    // SliceThickness is 5 mm in the script that made the file.
+    assert_eq!(scan.series[0].depths(), [0.0, 5.0, 10.0, 15.0, 20.0].map(Some));
+    assert_eq!(scan.series[0].remarks, ["frames_placed_by_spacing"]);
 }

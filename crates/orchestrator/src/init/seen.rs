@@ -154,8 +154,11 @@ impl Kinds {
     }
 }
 
-/// Whether the file has DICM after 128 bytes (DICOM PS3.10, 7.1).
+/// Whether the file has DICM after 128 bytes (DICOM PS3.10, 7.1), or begins with an element of group 0002 or 0008, as files without
+/// preamble do; whether these are DICOM is found out when they are read.
 fn is_dicom(path: &Path) -> bool {
-    let mut head = [0; 132];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok_and(|()| head.ends_with(b"DICM"))
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(132).read_to_end(&mut head));
+    let bare = matches!(head[..], [2 | 8, 0, _, 0, _, ..] | [0, 8, 0, _, ..]);
+    read.is_ok() && (bare || head.get(128..) == Some(b"DICM"))
 }

@@ -178,9 +178,9 @@ const ITEM_HEAD: u64 = 8;
 
 fn read(disk: Disk, size: u64, until: Option<Tag>) -> Result<DefaultDicomObject, String> {
     let mut source = BufReader::new(disk);
-    let Checked { meta, lengths } = guard::check(&mut source, size, until)?;
+    let Checked { meta, lengths, length } = guard::check(&mut source, size, until)?;
     let seen = Cell::default();
-    let source = Patched { source, lengths: &lengths, seen: &seen };
+    let source = Patched { source: source.take(length), lengths: &lengths, seen: &seen };
     let options = OpenFileOptions::new().read_preamble(ReadPreamble::Never);
     let options = until.into_iter().fold(options, OpenFileOptions::read_until);
     options.from_reader(Cursor::new(meta).chain(source)).map_err(|error| chain(&error))

@@ -55,6 +55,8 @@ pub struct Checked {
     pub meta: Vec<u8>,
     /// The lengths of unknown sequences.
     pub lengths: Lengths,
+    /// Bytes of the data set that are to be read.
+    pub length: u64,
 }
 
 /// Walks a file of `size` bytes, up to `until` or to the end. The source then stands at the data set.
@@ -68,14 +70,17 @@ pub fn check<S: BufRead + Seek>(source: &mut S, size: u64, until: Option<Tag>) -
     let uid = table.transfer_syntax();
     let syntax = TransferSyntaxRegistry.get(uid).ok_or_else(|| unsupported(uid))?;
     let (left, mut lengths) = (size - start, Lengths::new());
+    let mut length = u64::MAX;
     let goal = Goal::Tag(until);
     if let Codec::Dataset(_) = syntax.codec() {
-        let length = inflated_length(&mut *source, left)?;
+        let inflated = inflated_length(&mut *source, left)?;
         rewind(source, start)?;
         // dicom-rs inflates for itself, so no length can be put in.
-        walk(DeflateDecoder::new(&mut *source), length, syntax, goal, None)?;
+        walk(DeflateDecoder::new(&mut *source), inflated, syntax, goal, None)?;
     } else {
-        while let Some(at) = walk(&mut *source, left, syntax, goal, Some(&lengths))? {
+        while let Some(at) =
+            walk(&mut *source, left, syntax, goal, Some(&lengths)).or_else(|stop| stop.after_pixels(&mut length))?
+        {
             if lengths.len() == MOST_UNKNOWN {
                 return Err(format!("more than {MOST_UNKNOWN} unknown sequences without a length"));
             }
@@ -85,7 +90,7 @@ pub fn check<S: BufRead + Seek>(source: &mut S, size: u64, until: Option<Tag>) -
         }
     }
     rewind(source, start)?;
-    Ok(Checked { meta, lengths })
+    Ok(Checked { meta, lengths, length })
 }
 
 fn rewind(source: &mut impl Seek, to: u64) -> Result<(), String> {
@@ -202,6 +207,27 @@ enum Goal {
     Sequence,
 }
 
+/// Why a walk ended before the data set did.
+struct Stop {
+    message: String,
+    /// Where the pixels ended that came before, if any did.
+    pixels_end: Option<u64>,
+}
+
+impl Stop {
+    /// What follows the pixels and cannot be read is left out, such as the bytes that fill up a block of a tape or a disk.
+    fn after_pixels(self, length: &mut u64) -> Result<Option<u64>, String> {
+        *length = self.pixels_end.ok_or(self.message)?;
+        Ok(None)
+    }
+}
+
+impl From<Stop> for String {
+    fn from(stop: Stop) -> Self {
+        stop.message
+    }
+}
+
 /// Walks a data set of `length` bytes. Returns where it stopped if that is after the head of an unknown sequence that `lengths`
 /// does not have, or after the sequence that was the goal.
 fn walk(
@@ -210,6 +236,17 @@ fn walk(
     syntax: &TransferSyntax,
     goal: Goal,
     lengths: Option<&Lengths>,
+) -> Result<Option<u64>, Stop> {
+    let mut pixels_end = None;
+    walk_elements(source, length, (syntax, goal, lengths), &mut pixels_end)
+        .map_err(|message| Stop { message, pixels_end })
+}
+
+fn walk_elements(
+    source: impl Read,
+    length: u64,
+    (syntax, goal, lengths): (&TransferSyntax, Goal, Option<&Lengths>),
+    pixels_end: &mut Option<u64>,
 ) -> Result<Option<u64>, String> {
     let (seen, none) = (Cell::new(Seen::default()), Lengths::new());
     let source = Patched { source, lengths: lengths.unwrap_or(&none), seen: &seen };
@@ -227,11 +264,16 @@ fn walk(
         let token = token.map_err(|error| chain(&error))?;
         let end = ends.last().copied().unwrap_or(length);
         if matches!(token, LazyDataToken::LazyValue { .. } | LazyDataToken::LazyItemValue { .. }) {
+            let is_pixels = ends.is_empty() && is_pixels(&token);
             pass(token, ends.is_empty(), &mut values)?;
+            *pixels_end = pixels_end.or(is_pixels.then(|| seen.get().at));
             continue;
         }
         let Some((tag, stated)) = head(&token) else {
             ends.pop();
+            if fragments == Some(ends.len()) && ends.is_empty() {
+                *pixels_end = pixels_end.or(Some(seen.get().at));
+            }
             fragments = fragments.filter(|level| ends.len() > *level);
             if let (Goal::Sequence, true) = (goal, ends.is_empty()) {
                 return Ok(Some(seen.get().at));
@@ -270,6 +312,11 @@ fn head<D>(token: &LazyDataToken<D>) -> Option<(Tag, Length)> {
         LazyDataToken::PixelSequenceStart => Some((tags::PIXEL_DATA, Length::UNDEFINED)),
         _ => None,
     }
+}
+
+/// True for the value of pixels that are in no fragments.
+fn is_pixels<D>(token: &LazyDataToken<D>) -> bool {
+    matches!(token, LazyDataToken::LazyValue { header, .. } if header.tag == tags::PIXEL_DATA)
 }
 
 /// Passes over a value as dicom-rs reads it: numbers whole, of which bytes may be left over.

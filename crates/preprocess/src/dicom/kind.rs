@@ -140,5 +140,9 @@ fn colour(data: &InMemDicomObject) -> Option<String> {
     let stated = data.text(tags::PHOTOMETRIC_INTERPRETATION);
     let has_colours = stated.as_deref().is_some_and(|stated| !stated.to_ascii_uppercase().starts_with("MONOCHROME"));
     let samples = data.short(tags::SAMPLES_PER_PIXEL).filter(|samples| *samples != 1);
-    (has_colours || samples.is_some()).then(|| stated.map_or_else(String::new, |stated| shown(&stated)))
+    let stated = stated.map_or_else(String::new, |stated| shown(&stated));
+    match samples {
+        Some(samples) if !has_colours => Some(format!("SamplesPerPixel {samples}")),
+        _ => has_colours.then_some(stated),
+    }
 }
