@@ -193,13 +193,12 @@ fn slice_settings(config: &Config, without: &[&str]) -> Value {
     json!({ "classes": config.values["classes"], "instructions": config.values["instructions"], "preprocess": what })
 }
 
-/// Keys that came after the first studies, with the value at which everything is as it was before they came. At that value they are no part of
-/// the settings, so that a finished study stays finished and its files keep their bytes.
-const NEW_KEYS: [(&str, &str); 2] = [("hu_offset", "0.0"), ("unlabelled", "\"error\"")];
-
+/// Takes out keys that came after the first studies, where they have the value at which everything is as it was before they came: so a
+/// finished study stays finished, and its files keep their bytes.
 fn without_new_defaults(section: &mut Value) {
+    let defaults = [("hu_offset", json!(0.0)), ("unlabelled", json!("error"))];
     let Value::Object(map) = section else { return };
-    map.retain(|key, value| !NEW_KEYS.iter().any(|(new, old)| key == new && value.to_string() == *old));
+    map.retain(|key, value| !defaults.iter().any(|(new, default)| key == new && value == default));
 }
 
 /// Hash of the settings that the content of `slices.parquet` depends on. The checks only decide whether there is one.

@@ -47,7 +47,11 @@ impl Patients {
             match part {
                 Component::Normal(name) => folder.push(name),
                 Component::CurDir => {}
-                _ => return Err("its folder must be a path below the input, without / in front and without ..".to_owned()),
+                _ => {
+                    return Err(
+                        "its folder must be a path below the input, without / in front and without ..".to_owned()
+                    );
+                }
             }
         }
         let other = self.by_folder.insert(folder, patient.to_owned());

@@ -85,7 +85,8 @@ fn print_unlabelled(config: &Config) -> Result<(), Error> {
     let input = Layout::new(config).preprocess_input(config);
     let labels = labels::read(&plan::labels_file(config), &config.classes)?;
     let without_label = |one: &dicom::Series| labels.label(&one.patient).is_none();
-    let series: Vec<dicom::Series> = dicom::scan_as(&input, |file| labels.of_file(file))?.series.into_iter().filter(without_label).collect();
+    let series: Vec<dicom::Series> =
+        dicom::scan_as(&input, |file| labels.of_file(file))?.series.into_iter().filter(without_label).collect();
     print_table(&unlabelled::patients(&series, &labels), &labels)
 }
 

@@ -170,7 +170,11 @@ fn folders_tell_patients_apart_where_patient_id_does_not() {
         study.text("data/t/0_raw/labels.csv", "folder,label\ncase0,0\n./case1,1\n");
         let outcome = study.run(&[]);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-        assert!(outcome.stdout.contains("1 common, 1 covid") && outcome.stdout.contains("4 read"), "{}", outcome.stdout);
+        assert!(
+            outcome.stdout.contains("1 common, 1 covid") && outcome.stdout.contains("4 read"),
+            "{}",
+            outcome.stdout
+        );
         let table = std::fs::read(study.path("data/t/1_masks/slices.parquet")).expect("a table");
         assert!(!String::from_utf8_lossy(&table).contains("case0"), "the folder is the id, which has a pseudonym");
         study.text("data/t/0_raw/labels.csv", "folder,label\ncase0,0\ncase7,1\n");

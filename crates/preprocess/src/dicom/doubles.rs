@@ -16,13 +16,18 @@ const DUPLICATE: &str = "duplicate";
 /// Reason for another slice at the same place.
 pub(super) const DUPLICATE_POSITION: &str = "duplicate_position";
 
+/// What a file says it holds: SOPInstanceUID and frame.
+type Instance = (String, Option<u32>);
+/// What it holds: a hash of its pixels, and where the slice is.
+type Content = (String, [f64; 3]);
+
 /// Takes out the copies among the slices of one series of one patient, and remarks where different slices share a SOPInstanceUID.
 pub(super) fn take_copies(
     folder: &Path,
     slices: Vec<Header>,
     skipped: &mut Vec<Skipped>,
 ) -> (Vec<Header>, Option<&'static str>) {
-    let mut by_uid: BTreeMap<(String, Option<u32>), Vec<usize>> = BTreeMap::new();
+    let mut by_uid: BTreeMap<Instance, Vec<usize>> = BTreeMap::new();
     for (at, slice) in slices.iter().enumerate().filter(|(_, slice)| !slice.instance_uid.is_empty()) {
         by_uid.entry((slice.instance_uid.clone(), slice.frame)).or_default().push(at);
     }
@@ -33,7 +38,7 @@ pub(super) fn take_copies(
     let hashes: BTreeMap<usize, Option<String>> =
         shared.par_iter().map(|at| (*at, pixels(&folder.join(&slices[*at].file)))).collect();
     let mut kept: Vec<Header> = Vec::new();
-    let mut seen: BTreeMap<(String, Option<u32>), Vec<(String, [f64; 3])>> = BTreeMap::new();
+    let mut seen: BTreeMap<Instance, Vec<Content>> = BTreeMap::new();
     let mut remark = None;
     for (at, slice) in slices.into_iter().enumerate() {
         let Some(hash) = hashes.get(&at) else {

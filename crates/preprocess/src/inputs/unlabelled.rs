@@ -68,9 +68,17 @@ pub fn check(
         return Ok(());
     }
     if let Some(without_id) = found.iter().find(|patient| patient.raw.is_empty()) {
-        let folders: BTreeSet<&Path> =
-            series.iter().filter(|one| one.patient.is_empty()).flat_map(|one| &one.slices).filter_map(|slice| slice.file.parent()).collect();
-        return Err(Error::NoPatientId { files: without_id.slices, folders: folders.len(), labels: plan::labels_file(config) });
+        let folders: BTreeSet<&Path> = series
+            .iter()
+            .filter(|one| one.patient.is_empty())
+            .flat_map(|one| &one.slices)
+            .filter_map(|slice| slice.file.parent())
+            .collect();
+        return Err(Error::NoPatientId {
+            files: without_id.slices,
+            folders: folders.len(),
+            labels: plan::labels_file(config),
+        });
     }
     let patients = found.iter().map(|patient| naming.patient(&patient.raw)).collect::<Result<Vec<_>, _>>()?;
     let alike = found.iter().filter(|patient| patient.alike.is_some()).count();
