@@ -231,7 +231,14 @@ fn series_of_one_slice_each_are_joined() {
         assert_eq!((scan.series.len(), order(&scan.series[0]).as_str()), (1, "9876"));
         assert_eq!(scan.series[0].remarks, [dicom::JOINED_SERIES]);
     }
-    // At one place they are what they say: several series.
+    // Slices of several studies at uneven places are what they say: several series.
+    let folder = tempfile::tempdir().expect("a folder");
+    for (uid, z) in uids.into_iter().zip([0.0, 3.0, 40.0, 41.0]) {
+        let slice = Slice::new("P", uid, 1, z).with(tags::STUDY_INSTANCE_UID, VR::UI, format!("{uid}.7"));
+        slice.write(&folder.path().join(uid));
+    }
+    assert_eq!(dicom::scan(folder.path()).expect("a scan").series.len(), 4);
+    // At one place, too.
     let folder = tempfile::tempdir().expect("a folder");
     for uid in uids {
         Slice::new("P", uid, 1, 0.0).write(&folder.path().join(uid));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::header::Header;
-use super::places::distinct;
+use super::places::{distinct, usual_step};
 use super::series::Series;
 use super::stacks::DERIVED;
 use super::{JOINED_SERIES, Scan, Skipped, doubles, order, stacks};
@@ -136,8 +136,18 @@ fn is_one(group: &BySeries) -> bool {
         (false, None) => slice.number.map(f64::from),
     };
     let places: Option<Vec<f64>> = slices.iter().map(along).collect();
-    let apart = places.is_some_and(|places| distinct(&places) == slices.len());
-    apart && (studies.len() == 1 || studies.len() == slices.len())
+    let Some(places) = places.filter(|places| distinct(places) == slices.len()) else { return false };
+    // Single slices of several studies of a patient are no volume, but for steps as even as those of a volume.
+    studies.len() == 1 || (studies.len() == slices.len() && is_even(&places))
+}
+
+/// True if the steps between places differ by no more than a tenth.
+fn is_even(places: &[f64]) -> bool {
+    let mut sorted = places.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let steps: Vec<f64> = sorted.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let usual = usual_step(places).unwrap_or_default();
+    steps.iter().all(|step| (step - usual).abs() <= 0.1 * usual)
 }
 
 /// Leaves out derived series (reformats, projections) where the same study of the patient has an original axial series of at least half as
