@@ -1,7 +1,7 @@
 //! The class that a label of a user's table means: the class of that name, else the class of that index.
 //!
 //! Names win. Where all classes are called by numbers, a number is a name and never an index. Where some are, a number that is the
-//! name of one class and the index of another is refused.
+//! name of one class and the index of another is refused, and so is an index: a column has names or indices, not both.
 
 use crate::user_table::value;
 
@@ -29,7 +29,11 @@ pub fn parse(label: &str, classes: &[String]) -> Result<usize, String> {
             (Some(named), Some(index)) if named != index => {
                 Err(refused("is the name of one class and the index of another; write the names of the classes"))
             }
-            (Some(found), _) | (None, Some(found)) => Ok(found),
+            (Some(found), _) => Ok(found),
+            (None, Some(_)) if classes.iter().any(|class| class.trim().parse::<f64>().is_ok()) => Err(refused(
+                "is an index, and a class of the study is called by a number; write the names of the classes",
+            )),
+            (None, Some(found)) => Ok(found),
             (None, None) => Err(refused("is not a class of the study; write a class's index, from 0, or its name")),
         };
     }

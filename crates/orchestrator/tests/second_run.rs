@@ -200,7 +200,7 @@ fn a_study_of_any_kind_has_nothing_to_do_the_second_time() {
     // Of a file that is gone the row is told, by all who need the file.
     std::fs::remove_file(project.work.join("ct/3-1.png")).unwrap();
     // By hand: below the header, the last of four patients with two rows each.
-    let row = "row 9 names a file that is not there";
+    let row = "line 9 names a file that is not there";
     for (code, command) in [(4, "run"), (4, "check"), (5, "verify")] {
         let text = project.ends(code, &[command, "images.yaml"]);
         assert!(text.contains(row), "{command}: {text}");

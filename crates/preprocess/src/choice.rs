@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dicom::Series;
+use crate::dicom::{BY_INSTANCE_NUMBER, Series};
 
 /// Reason for the files of a series that was not taken.
 pub const OTHER_SERIES: &str = "other_series";
@@ -47,9 +47,16 @@ pub fn sort(series: &mut [Series]) {
     series.sort_by(|a, b| rank(a).cmp(&rank(b)));
 }
 
-/// Lower is better.
-fn rank(series: &Series) -> (std::cmp::Reverse<usize>, i64, i32, &str) {
+/// Lower is better. A series whose order is a guess comes last: measurements at one place, as of a bolus, can look like one.
+fn rank(series: &Series) -> (bool, std::cmp::Reverse<usize>, i64, i32, &str) {
+    let is_guess = series.remarks.contains(&BY_INSTANCE_NUMBER);
     // Whole micrometres, so that thicknesses have an order; unknown comes last.
     let thickness = series.thickness_mm.map_or(i64::MAX, |mm| (mm * 1000.0).round() as i64);
-    (std::cmp::Reverse(series.slices.len()), thickness, series.number.unwrap_or(i32::MAX), series.uid.as_str())
+    (
+        is_guess,
+        std::cmp::Reverse(series.slices.len()),
+        thickness,
+        series.number.unwrap_or(i32::MAX),
+        series.uid.as_str(),
+    )
 }

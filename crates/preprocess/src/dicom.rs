@@ -54,6 +54,8 @@ pub const UNEVEN_SLICES: &str = "uneven_slices";
 pub const BY_SLICE_LOCATION: &str = "ordered_by_slice_location";
 /// Remark: positions cannot be used, and InstanceNumber gave the order: feet to head was assumed, and SliceThickness as the step.
 pub const BY_INSTANCE_NUMBER: &str = "ordered_by_instance_number";
+/// Remark: InstanceNumbers have another order than the positions, which gave the order.
+pub const NUMBERS_OUT_OF_STEP: &str = "instance_numbers_out_of_step";
 /// Remark: several acquisitions, phases or kernels lie in each other under one SeriesInstanceUID; one was taken.
 pub const SEVERAL_ACQUISITIONS: &str = "several_acquisitions";
 /// Remark: different slices share a SOPInstanceUID.
@@ -161,11 +163,10 @@ fn take_remarks(series: &mut Series) {
 impl Scan {
     /// What there is besides CT, for messages.
     pub fn describe(&self) -> String {
-        let mut counts: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
-        for skipped in &self.skipped {
-            *counts.entry(skipped.reason).or_default().entry(&skipped.found).or_default() += 1;
+        let mut parts: Vec<String> = Vec::new();
+        if !self.skipped.is_empty() {
+            parts.push(describe_skipped(&self.skipped));
         }
-        let mut parts: Vec<String> = counts.iter().map(|(reason, found)| skipped_as(reason, found)).collect();
         let kinds: Vec<String> = self.other_kinds.iter().map(|(kind, files)| format!("{files}: {kind}")).collect();
         let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join("; ")) };
         parts.push(format!("{} files that are not DICOM{kinds}", self.other_files));
@@ -182,6 +183,15 @@ impl Scan {
             false => "",
         }
     }
+}
+
+/// Files that were left out, by reason, with what was found in them.
+pub fn describe_skipped(files: &[Skipped]) -> String {
+    let mut counts: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    for skipped in files {
+        *counts.entry(skipped.reason).or_default().entry(&skipped.found).or_default() += 1;
+    }
+    counts.iter().map(|(reason, found)| skipped_as(reason, found)).collect::<Vec<String>>().join(", ")
 }
 
 fn skipped_as(reason: &str, found: &BTreeMap<&str, usize>) -> String {
@@ -213,7 +223,7 @@ fn read_header(folder: &Path, file: &Path) -> Result<Read, Error> {
         return Ok(Read::Other(kind.map(|kind| kind.name)));
     }
     let message = match kind {
-        Some(kind) => format!("expected a DICOM file, found {}; {}", kind.name, kind.remedy),
+        Some(kind) => format!("expected a DICOM file, found {}; {}", kind.name, kind.remedy_in_folder()),
         None => {
             "expected a DICOM file, found no DICM mark and no DICOM elements at its start; copy it again or remove it"
                 .to_owned()

@@ -38,6 +38,13 @@ fn alike_note(alike: usize) -> String {
     }
 }
 
+/// What to do about patients without a label.
+const ADD_OR_SKIP: &str =
+    "add a row with patient_id and label for each, or set preprocess.unlabelled: skip to leave them out";
+/// The same where leaving them out leaves nobody.
+const NOBODY_LEFT: &str = "preprocess.unlabelled: skip leaves out neither all patients nor those whose label is there in another spelling: write the labels' ids as DICOM has \
+     them";
+
 /// What may be meant by ids that are the names of folders.
 fn folders_note(in_folders: usize) -> String {
     match in_folders {
@@ -95,7 +102,10 @@ pub enum Error {
         message: String,
     },
     /// A folder holds no usable CT.
-    #[error("no CT slices in {folder}: {found}; give a folder of DICOM CT series, or a manifest of image files")]
+    #[error(
+        "no CT slices in {folder}: {found}; give a folder of DICOM CT series (a NIfTI volume or an image: the file itself, and in a study \
+         preprocess.manifest)"
+    )]
     NoCt {
         /// The folder.
         folder: PathBuf,
@@ -123,8 +133,9 @@ pub enum Error {
     /// Patients of the CT without a label.
     #[error(
         "{} of {of} patients of the CT have no label in {}: {}{}{}; `chumoku-preprocess whois --unlabelled --config STUDY.yaml` lists their \
-         PatientIDs and folders; add a row with patient_id and label for each, or set preprocess.unlabelled: skip to leave them out",
-        .patients.len(), .labels.display(), listed(.patients), alike_note(*.alike), folders_note(*.in_folders)
+         PatientIDs and folders; {}",
+        .patients.len(), .labels.display(), listed(.patients), alike_note(*.alike), folders_note(*.in_folders),
+        if *.skips { NOBODY_LEFT } else { ADD_OR_SKIP }
     )]
     Unlabelled {
         /// Their ids in the outputs.
@@ -137,6 +148,8 @@ pub enum Error {
         in_folders: usize,
         /// The labels file.
         labels: PathBuf,
+        /// True if patients without a label are left out, which would leave nobody.
+        skips: bool,
     },
     /// DICOM files without PatientID.
     #[error(

@@ -306,9 +306,14 @@ impl<'a> Finisher<'a> {
 /// Not one of `slices` is written, `empty` of them because they show no lung at all.
 pub fn nothing_left(config: &Config, slices: usize, empty: usize) -> Error {
     let (minimum, model) = (config.preprocess.min_lung_fraction, config.preprocess.model.display());
-    let message = format!(
-        "the lung masks are empty in {empty} and below preprocess.min_lung_fraction ({minimum}) in the others; check that the \
-         input is chest CT in HU (for images: preprocess.image_low_hu and image_high_hu) and that {model} is a lung model"
-    );
+    let small = slices - empty.min(slices);
+    let mut message =
+        format!("the lung masks are empty in {empty} and below preprocess.min_lung_fraction ({minimum}) in {small}; ");
+    if small > 0 {
+        message.push_str("lower preprocess.min_lung_fraction if such slices are wanted; ");
+    }
+    message.push_str(&format!(
+        "check that the input is chest CT in HU (for images: preprocess.image_low_hu and image_high_hu) and that {model} is a lung model"
+    ));
     Error::NoLungs { slices, message }
 }

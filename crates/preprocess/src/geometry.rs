@@ -5,6 +5,9 @@
 
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, Axis};
 
+/// Lengths that a voxel of CT may have, mm: far beyond any scanner, but not metres or micrometres.
+const VOXEL_MM: std::ops::RangeInclusive<f64> = 0.01..=100.0;
+
 /// A 3x4 matrix from voxel indices (i, j, k, 1) to RAS millimetres.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Affine(pub [[f64; 4]; 3]);
@@ -70,6 +73,14 @@ impl Affine {
     /// The vector of one step along voxel axis `axis`.
     pub fn step(&self, axis: usize) -> [f64; 3] {
         self.0.map(|row| row[axis])
+    }
+
+    /// What cannot be right of the size of voxels of a CT, in words; `None` if nothing is wrong. A voxel is 0.01 to 100 mm long.
+    pub fn implausible(&self) -> Option<String> {
+        let lengths = [0, 1, 2].map(|axis| dot(self.step(axis), self.step(axis)).sqrt());
+        let is_right = |length: &f64| VOXEL_MM.contains(length);
+        let [x, y, z] = lengths;
+        (!lengths.iter().all(is_right)).then(|| format!("voxels of {x} x {y} x {z} mm, expected 0.01 to 100 mm"))
     }
 
     /// Volume of a voxel, mm3.

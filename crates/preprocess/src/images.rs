@@ -48,9 +48,8 @@ pub struct Manifest {
 /// A column is missing, a value is empty, a label is not a class, a file is missing or listed twice, a patient has two
 /// labels, or there is no row.
 pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Manifest, Error> {
-    let names = [column::PATH, column::PATIENT_ID, column::LABEL];
-    let table = UserTable::read(manifest, &names, Audience::Log)?;
-    let [path_at, patient_at, label_at] = table.require(names)?;
+    let table = UserTable::read(manifest, &[], Audience::Log)?;
+    let [path_at, patient_at, label_at] = table.require([column::PATH, column::PATIENT_ID, column::LABEL])?;
     let ids = table.ids(patient_at)?;
     let folder = manifest.parent().unwrap_or(Path::new("."));
     let mut entries = Vec::new();
@@ -63,7 +62,7 @@ pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Manifest, Er
         let label = labels::of_row(&table, row, label_at, classes)?;
         let path = folder.join(&source);
         if !path.is_file() {
-            return Err(failed(no_file(&source)));
+            return Err(failed(no_file(&path, &source)));
         }
         if let Some(first) = paths.insert(entry_of(&path), place) {
             return Err(failed(format!("its file is that of {first} already; list a file once")));
@@ -71,16 +70,25 @@ pub fn read_manifest(manifest: &Path, classes: &[String]) -> Result<Manifest, Er
         patients.add(&patient, label, place, classes).map_err(failed)?;
         entries.push(Entry { row: place, source, path, patient, label });
     }
-    Ok(Manifest { entries, remarks: ids.remarks })
+    let mut remarks = ids.remarks;
+    if table.find(column::MASK)?.is_some() {
+        remarks.push(
+            "the manifest has a column \"mask\", which is not read: the masks are those of preprocess.model".to_owned(),
+        );
+    }
+    Ok(Manifest { entries, remarks })
 }
 
 /// The words for a file that is not there. They do not spell its path, which may be a patient's name.
-fn no_file(source: &str) -> String {
-    let advice = match source.contains('\\') {
-        true => "write paths with / and not \\",
-        false => "its path is relative to the manifest's folder",
+fn no_file(path: &Path, source: &str) -> String {
+    let message = if path.is_dir() {
+        "its path is a folder; name a file (a folder of DICOM is given as preprocess.input, without a manifest)"
+    } else if source.contains('\\') {
+        "its file is not there; write paths with / and not \\"
+    } else {
+        "its file is not there; its path is relative to the manifest's folder"
     };
-    format!("its file is not there; {advice}")
+    message.to_owned()
 }
 
 /// A file in its real folder, by which it is known again whatever way leads there. A link is a file of its own.

@@ -53,15 +53,38 @@ impl Lesions {
         }
         let with_alternatives = series.iter().flat_map(|one| std::iter::once(one).chain(&one.alternatives));
         let wanted: BTreeSet<&str> = with_alternatives.flat_map(keys).flatten().collect();
+        let mut rows_in_all = 0;
         let mut lesions = Self { path: path.clone(), by_source: BTreeMap::new() };
-        UserTable::chunks(&path, &COLUMNS, BATCH_ROWS, Audience::Log, |rows| lesions.learn(rows, &wanted))?;
+        UserTable::chunks(&path, &COLUMNS, BATCH_ROWS, Audience::Log, |rows| {
+            rows_in_all += rows.rows();
+            lesions.learn(rows, &wanted)
+        })?;
+        if named.is_some() {
+            lesions.check_use(rows_in_all)?;
+        }
         Ok(lesions)
+    }
+
+    /// Refuses a file that the study names of which no row is a slice of it, and notes rows that are none.
+    fn check_use(&self, rows: usize) -> Result<(), Error> {
+        let used = self.by_source.len();
+        if used > 0 || rows == 0 {
+            if used < rows {
+                contract::say!("note: {} of {rows} lesion masks belong to no slice of the study", rows - used);
+            }
+            return Ok(());
+        }
+        let message = format!(
+            "none of its {rows} lesion masks belongs to a slice of the study; its column source is the path of a file of one slice, relative to \
+             the input folder (as source in slices.parquet)"
+        );
+        Err(Error::File { path: self.path.clone(), message })
     }
 
     fn learn(&mut self, rows: &UserTable, wanted: &BTreeSet<&str>) -> Result<(), Error> {
         let [source_at, height, width, mask] = rows.require(COLUMNS)?;
         for row in 0..rows.rows() {
-            let source = rows.filled(row, source_at)?;
+            let source = rows.filled(row, source_at)?.trim_start_matches("./").replace('\\', "/");
             if !wanted.contains(source.as_str()) {
                 continue;
             }
@@ -70,9 +93,10 @@ impl Lesions {
                 usize::try_from(length).map_err(|_| rows.wrong(row, at, "pixels", "write the size of the mask"))
             };
             let coded = Coded::new(&rows.bytes(row, mask)?, (side(height)?, side(width)?));
-            let coded = coded.map_err(|message| self.failed(&source, &message))?;
-            if self.by_source.insert(source.clone(), coded).is_some() {
-                return Err(self.failed(&source, "is there twice; keep one row a source"));
+            let failed = |message: &str| rows.fault(rows.place(row), format!("its lesion mask {message}"));
+            let coded = coded.map_err(|message| failed(&message))?;
+            if self.by_source.insert(source, coded).is_some() {
+                return Err(failed("is that of a source that is there already; keep one row per source").into());
             }
         }
         Ok(())

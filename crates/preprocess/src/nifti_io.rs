@@ -37,8 +37,10 @@ const MOST_VOXELS: u64 = 1 << 30;
 /// Voxels converted at a time.
 const CHUNK: usize = 1 << 13;
 
+/// Remark: the header states neither sform nor qform; columns to the left and rows to the back were assumed.
+const SIDES_UNKNOWN: &str = "orientation_not_stated";
 /// Remark: qform and sform differ by more than 1 degree or 1 mm; the sform was taken.
-pub const FORMS_DISAGREE: &str = "qform_and_sform_disagree";
+const FORMS_DISAGREE: &str = "qform_and_sform_disagree";
 
 /// A volume read from NIfTI.
 #[derive(Debug)]
@@ -149,7 +151,13 @@ fn read_header(source: &mut impl Read, in_pair: bool) -> Result<(NiftiHeader, Ge
     if !(volume_mm3.is_finite() && volume_mm3 > 1e-9) {
         return Err("its affine is singular; correct srow_x to srow_z and the quaternion".to_owned());
     }
-    let remarks = if forms_disagree(&header, shape) { vec![FORMS_DISAGREE] } else { Vec::new() };
+    if let Some(found) = affine.implausible() {
+        return Err(format!("{found}; write the header in millimetres"));
+    }
+    let mut remarks = if forms_disagree(&header, shape) { vec![FORMS_DISAGREE] } else { Vec::new() };
+    if header.sform_code <= 0 && header.qform_code <= 0 {
+        remarks.push(SIDES_UNKNOWN);
+    }
     Ok((header, Geometry { shape, affine, remarks }))
 }
 

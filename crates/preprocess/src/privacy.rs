@@ -1,7 +1,8 @@
 //! What the outputs, the log and the errors may say of a patient: a pseudonym, keyed by a secret of the study.
 //!
 //! Paths often spell an id, a name or a date of birth: those are replaced wherever they stand as words. Of a file in a folder where no
-//! header could be read, nobody knows which words are names: an error gives it a pseudonym as a whole, which `whois` looks up.
+//! header could be read, nobody knows which words are names. An error gives such a file, and one whose path spells a name, a pseudonym as a
+//! whole, which `whois` looks up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,7 +19,10 @@ use crate::error::Error;
 const HIDDEN: &str = "hidden";
 
 /// Parts of a name with fewer letters would hide half of every path.
-const LEAST_LETTERS: usize = 3;
+const LEAST_LETTERS: usize = 2;
+
+/// The same of parts with a digit: two digits of a date are in every path.
+const LEAST_DIGITS: usize = 3;
 
 /// Secrets with fewer characters are hidden in paths alone: as words of a sentence they mean something else.
 const LEAST_IN_TEXT: usize = 4;
@@ -186,8 +190,12 @@ impl Naming {
         let below = self.root.as_ref().and_then(|root| Some((root, path.strip_prefix(root).ok()?)));
         match below {
             Some((root, file)) if self.key.is_some() && !self.is_known(file) => root.join(self.unknown_file(file)),
+            // A path with words replaced leads nowhere; `whois` knows the file by its pseudonym.
+            Some((root, file)) if self.hide(&file.to_string_lossy(), 1) != file.to_string_lossy() => {
+                root.join(self.unknown_file(file))
+            }
             // Nothing of the folder that the user named is hidden, or the message would not say where to look.
-            Some((root, file)) => root.join(self.hide(&file.to_string_lossy(), 1)),
+            Some((root, file)) => root.join(file),
             None => PathBuf::from(self.hide(&path.to_string_lossy(), 1)),
         }
     }
@@ -220,7 +228,10 @@ fn where_it_is(path: &Path) -> String {
 
 /// The parts of a DICOM person name (`Doe^Jane`, PS3.5 6.2.1.2) or a date that could be told again.
 fn words(name: &str) -> impl Iterator<Item = &str> {
-    name.split(|letter: char| !letter.is_alphanumeric()).filter(|word| word.chars().count() >= LEAST_LETTERS)
+    name.split(|letter: char| !letter.is_alphanumeric()).filter(|word| {
+        let least = if word.chars().all(char::is_alphabetic) { LEAST_LETTERS } else { LEAST_DIGITS };
+        word.chars().count() >= least
+    })
 }
 
 /// Replaces `old` where no letter or digit touches it, whatever the case of its letters.

@@ -67,6 +67,13 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
         let name = args.output.display();
         return Err(Error::Usage(format!("the output must end in .nii or .nii.gz, got {name}")));
     }
+    let real = |path: &Path| path.canonicalize().ok();
+    if real(&args.output).is_some_and(|output| real(&args.input) == Some(output)) {
+        return Err(Error::Usage(format!(
+            "{} is input and output; name another file for the mask",
+            args.input.display()
+        )));
+    }
     let [low, high] = args.image_hu[..] else { unreachable!("clap takes two values") };
     if low >= high {
         return Err(Error::Usage(format!("--image-hu: expected LOW < HIGH, got {low} {high}")));

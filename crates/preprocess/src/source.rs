@@ -161,11 +161,14 @@ impl Source {
             Some(wanted) => vec![asked_for(scan.series, wanted, input)?],
         };
         choice::sort(&mut series);
+        // As in a study: slices of another plane are taken where there are no axial ones. Stable.
+        series.sort_by_key(|series| !series.axial().slices_are_axial());
         let open = |(rank, series)| Other { folder: folder.to_owned(), series, rank, offset_hu };
         let mut all: Vec<Other> = series.into_iter().enumerate().map(open).collect();
         if rank >= all.len() {
-            let found = format!("{many} series, of which number {} was prepared", rank + 1);
-            return Err(Error::NoCt { folder: input.to_owned(), found });
+            let message =
+                format!("has {many} series, of which number {} was prepared; prepare this CT first", rank + 1);
+            return Err(Error::File { path: input.to_owned(), message });
         }
         let taken = all.remove(rank);
         if many > 1 {
@@ -279,8 +282,11 @@ fn asked_for(series: Vec<dicom::Series>, wanted: &str, input: &Path) -> Result<d
         return Ok(those.remove(0));
     }
     those.iter().chain(&others).for_each(|series| contract::say!("note:   found: {}", describe(series)));
-    let found = format!("{} series fit --series {wanted}", those.len());
-    Err(Error::NoCt { folder: input.to_owned(), found })
+    let fit = those.len();
+    Err(Error::Usage(format!(
+        "--series {wanted}: expected one series of {}, {fit} fit; give one of the SeriesInstanceUIDs above",
+        input.display()
+    )))
 }
 
 fn tell(remarks: &[&str]) {

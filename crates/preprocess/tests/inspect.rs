@@ -97,7 +97,7 @@ fn the_splits_file_is_held_against_the_labels_before_any_work() {
     let refused = splits(&one.replace("\"Z\"", "\"A\"")).unwrap().unwrap_err();
     assert_eq!((refused.exit, refused.message.contains("entry 2 of train = entry 1 of val")), (5, true));
     let refused = splits(r#"[{"train": ["B"], "val": ["A"]}]"#).unwrap().unwrap_err();
-    assert!(refused.message.contains("that no fold names (1): that of row 4;"), "{}", refused.message);
+    assert!(refused.message.contains("that no fold names (1): that of line 4;"), "{}", refused.message);
     study.text("ct/labels.csv", "patient_id,label\nA,0\nB,1\nC,0\n");
     let refused =
         splits(r#"[{"train": ["B", "C"], "val": ["A"]}, {"train": ["A"], "val": ["B", "C"]}]"#).unwrap().unwrap_err();

@@ -54,7 +54,7 @@ fn the_phantoms_lesions_are_those_of_its_truth_in_both_sets() {
     let study = Study::new().set("model_sha256", "null").set("model", shipped()).set("pseudonyms", "keyed");
     let set: Vec<String> = PHANTOM.into_iter().map(str::to_owned).collect();
     let data = format!("paths.data={}", study.path("data").display());
-    let yaml = study.text("phantom.yaml", "study: t\nclasses: [common, covid]");
+    let yaml = study.text("study.yaml", "study: t\nclasses: [common, covid]");
     let config = Config::load(&yaml, &[set.clone(), vec![data]].concat()).expect("a study");
     for set in [config.reversed().expect("a second set"), config] {
         phantom::study::run(&set, false).expect("synthetic CT");

@@ -87,10 +87,10 @@ fn a_row_of_a_manifest_that_names_a_folder_or_a_file_again_is_named() {
     std::fs::create_dir_all(study.path("set/DOE.png")).expect("a folder is no file");
     let manifest = study.text("set/m.csv", "path,patient_id,label\nDOE.png,MRN4711,0\n");
     let study = study.set("manifest", manifest.display());
-    study.fails(4, &["m.csv, row 2: no file"]);
+    study.fails(4, &["m.csv, line 2: its path is a folder"]);
     study.text("set/a.png", "a picture, which nobody reads");
     for again in ["./a.png", "../set/a.png", &study.path("set/a.png").display().to_string()] {
         study.text("set/m.csv", &format!("path,patient_id,label\na.png,A,0\n{again},B,1\n"));
-        study.fails(4, &["m.csv, row 3: path", "is in row 2 already"]);
+        study.fails(4, &["m.csv, line 3: its file is that of line 2 already"]);
     }
 }

@@ -132,6 +132,9 @@ fn it_knows_aerated_lungs_of_real_patients() {
         let is_dense = DENSE.iter().any(|name| path.to_string_lossy().contains(name));
         if !is_dense && count(&truth) * 10 >= count(&body) {
             found.push(dice(&mask(&model, &hu), &truth));
+            if found.last().is_some_and(|dice| *dice < 0.65) {
+                println!("{}: {:.4}", path.display(), found[found.len() - 1]);
+            }
         }
     }
     let (mean, worst) =

@@ -105,9 +105,9 @@ fn the_flow_counts_what_the_files_hold() {
     assert_eq!((tested.len(), distinct(&tested)), (kept, kept));
     let lines = [
         format!("<p>{} patients</p><p>{} slices and 2 other files</p>", patients + 2, kept + 2),
-        "<b>Left out before segmentation: 2 files</b></p><p>localizer: 2</p><p>all there is of 1 patient</p>".to_owned(),
+        "<b>Left out before segmentation: 2 files</b></p><p>localizer: 2</p><p>all there is of 1 patient: y</p>".to_owned(),
         format!("<p>{} slices of {} patients</p><p>in 17 series</p>", kept + 2, patients + 1),
-        "<b>Left out for their lung mask: 2 slices</b></p><p>empty mask: 1</p><p>little lung: 1</p><p>all slices of 1 patient</p>"
+        "<b>Left out for their lung mask: 2 slices</b></p><p>empty mask: 1</p><p>little lung: 1</p><p>all slices of 1 patient: x</p>"
             .to_owned(),
         format!("<b>Tested</b></p><p>{kept} slices of {patients} patients</p>"),
         format!("<b>covid19</b></p><p>{} patients</p><p>{} slices</p>", patients / 2, kept / 2),

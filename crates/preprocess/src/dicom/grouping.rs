@@ -1,6 +1,6 @@
 //! Headers to series: by patient and SeriesInstanceUID, one stack each, in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::header::Header;
@@ -14,8 +14,20 @@ use crate::geometry::dot;
 /// Reason for a series whose order nothing tells, where the study has another.
 const NO_ORDER: &str = "no_order";
 
+/// The same for a series whose geometry cannot be right.
+const NO_GEOMETRY: &str = "no_geometry";
+
 /// Series of one slice each that are joined are at least so many.
 const LEAST_JOINED: usize = 3;
+
+/// A series that cannot be used.
+struct Failed {
+    slices: Vec<Header>,
+    /// Why its files are left out where the study has another series.
+    reason: &'static str,
+    /// What an error says where it has none.
+    message: String,
+}
 
 /// The slices of each series, by PatientID and SeriesInstanceUID, with the remarks so far.
 type BySeries = BTreeMap<(String, String), (Vec<Header>, Vec<&'static str>)>;
@@ -27,12 +39,17 @@ type BySeries = BTreeMap<(String, String), (Vec<Header>, Vec<&'static str>)>;
 pub(super) fn group(folder: &Path, headers: Vec<Header>) -> Result<Scan, Error> {
     let mut scan = Scan::default();
     let mut by_series = BySeries::new();
+    let studies = studies(&headers);
     for header in headers {
         if let Some(reason) = header.refusal() {
             scan.skipped.push(header.into_skipped(reason));
             continue;
         }
-        by_series.entry((header.patient.clone(), header.series.clone())).or_default().0.push(header);
+        let uid = match studies.get(&(header.patient.clone(), header.series.clone())) {
+            Some(studies) if studies.len() > 1 => format!("{} of study {}", header.series, header.study),
+            _ => header.series.clone(),
+        };
+        by_series.entry((header.patient.clone(), uid)).or_default().0.push(header);
     }
     let mut unordered = Vec::new();
     for ((patient, uid), (slices, remarks)) in joined(by_series) {
@@ -44,43 +61,58 @@ pub(super) fn group(folder: &Path, headers: Vec<Header>) -> Result<Scan, Error> 
             Err(failed) => unordered.push((patient, failed)),
         }
     }
-    for (patient, (slices, found)) in unordered {
-        leave_out_or_refuse(folder, &mut scan, &patient, slices, &found)?;
+    for (patient, failed) in unordered {
+        leave_out_or_refuse(folder, &mut scan, &patient, failed)?;
     }
     Ok(scan)
 }
 
+/// The StudyInstanceUIDs under which each SeriesInstanceUID of a patient is found: two visits can share one by mistake.
+fn studies(headers: &[Header]) -> BTreeMap<(String, String), BTreeSet<String>> {
+    let mut found: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for header in headers {
+        let series = (header.patient.clone(), header.series.clone());
+        found.entry(series).or_default().insert(header.study.clone());
+    }
+    found
+}
+
 /// One series of the slices that share a SeriesInstanceUID; its ids are still empty.
-fn series(folder: &Path, slices: Vec<Header>, skipped: &mut Vec<Skipped>) -> Result<Series, (Vec<Header>, String)> {
+fn series(folder: &Path, slices: Vec<Header>, skipped: &mut Vec<Skipped>) -> Result<Series, Failed> {
     let (slices, shared) = doubles::take_copies(folder, slices, skipped);
     let (slices, mut remarks) = stacks::largest(slices, skipped);
-    let order::Ordered { slices, remark } = order::order(slices, skipped)?;
+    let order::Ordered { slices, remark } = order::order(slices, skipped).map_err(without_order)?;
     remarks.extend(shared.into_iter().chain(remark));
     let (series, pairs) = Series::of(slices);
+    if let Some(found) = series.affine().implausible() {
+        let message = format!(
+            "the geometry of its series cannot be right: {found}; correct PixelSpacing, ImagePositionPatient and SliceThickness"
+        );
+        return Err(Failed { slices: series.slices, reason: NO_GEOMETRY, message });
+    }
     remarks.extend(doubles::remark_repeated(folder, &pairs));
     skipped.extend(pairs.into_iter().map(|(_, double)| double.into_skipped(doubles::DUPLICATE_POSITION)));
     remarks.extend(series.remarks.iter().copied());
     Ok(Series { remarks, ..series })
 }
 
-fn leave_out_or_refuse(
-    folder: &Path,
-    scan: &mut Scan,
-    patient: &str,
-    slices: Vec<Header>,
-    found: &str,
-) -> Result<(), Error> {
+fn without_order((slices, found): (Vec<Header>, String)) -> Failed {
+    let message = format!(
+        "the order of the {} slices of its series cannot be determined: {found}; give each file an InstanceNumber in the order of the slices \
+         and take out a SliceLocation that is the same in all, or take the series out of the input",
+        slices.len()
+    );
+    Failed { slices, reason: NO_ORDER, message }
+}
+
+fn leave_out_or_refuse(folder: &Path, scan: &mut Scan, patient: &str, failed: Failed) -> Result<(), Error> {
+    let Failed { slices, reason, message } = failed;
     let study = slices.first().map(|slice| slice.study.clone()).unwrap_or_default();
     if scan.series.iter().any(|series| series.patient == patient && series.study == study) {
-        scan.skipped.extend(slices.into_iter().map(|slice| slice.into_skipped(NO_ORDER)));
+        scan.skipped.extend(slices.into_iter().map(|slice| slice.into_skipped(reason)));
         return Ok(());
     }
-    let count = slices.len();
     let path = slices.into_iter().next().map(|slice| folder.join(slice.file)).unwrap_or_default();
-    let message = format!(
-        "the order of the {count} slices of its series cannot be determined: {found}; give each file an InstanceNumber in the order of the \
-         slices, or take the series out of the input"
-    );
     Err(Error::File { path, message })
 }
 
@@ -129,7 +161,7 @@ fn likeness(slice: &Header) -> String {
 /// True if the slices lie at as many places as there are series, in one study, or in as many studies.
 fn is_one(group: &BySeries) -> bool {
     let slices: Vec<&Header> = group.values().flat_map(|(slices, _)| slices).collect();
-    let studies: std::collections::BTreeSet<&str> = slices.iter().map(|slice| slice.study.as_str()).collect();
+    let studies: BTreeSet<&str> = slices.iter().map(|slice| slice.study.as_str()).collect();
     let along = |slice: &&Header| match (slice.has_position, slice.location) {
         (true, _) => Some(dot(slice.plane.position, slice.plane.normal())),
         (false, Some(location)) => Some(location),

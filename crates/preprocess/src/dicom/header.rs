@@ -21,8 +21,8 @@ pub(super) const UNSTATED: Plane =
     Plane { position: [0.0; 3], along_row: [1.0, 0.0, 0.0], along_column: [0.0, 1.0, 0.0], spacing_mm: [1.0, 1.0] };
 
 /// What to do with an element whose value cannot be read.
-const CORRECT: &str =
-    "correct the element in a copy of the file, for example with `dcmodify -m \"(GGGG,EEEE)=VALUE\" FILE`";
+const CORRECT: &str = "correct the element in a copy of the whole folder, for example with `dcmodify -nb -m \"(GGGG,EEEE)=VALUE\" FILE` (DCMTK; in an \
+     enhanced multi-frame file the element stands in a functional group, as (5200,9229)[0].(0028,9110)[0].(0028,0030))";
 
 /// Text that identifies a person. It is there to be found in outputs and taken out; it is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Header {
     pub shape: (usize, usize),
     /// SliceThickness, mm.
     pub thickness_mm: Option<f64>,
+    /// SpacingBetweenSlices, mm.
+    pub(super) between_mm: Option<f64>,
     /// True if the file says how stored values become HU (RescaleSlope and RescaleIntercept).
     pub has_rescale: bool,
     /// The same, as far as the file says it.
@@ -147,6 +149,10 @@ fn header(data: &InMemDicomObject, file: &Path, frame: Option<u32>, class: &str)
         names: names(data),
         shape,
         thickness_mm: stated.thickness_mm,
+        between_mm: groups
+            .item(tags::PIXEL_MEASURES_SEQUENCE)
+            .decimals(tags::SPACING_BETWEEN_SLICES)
+            .map(|[mm]: [f64; 1]| mm.abs()),
         has_rescale: rescale.whole().is_some(),
         rescale,
         instance_uid: data.text(tags::SOP_INSTANCE_UID).unwrap_or_default(),

@@ -3,7 +3,7 @@
 
 use super::header::Header;
 use super::places::{Places, distinct};
-use super::{BY_INSTANCE_NUMBER, BY_SLICE_LOCATION, Skipped};
+use super::{BY_INSTANCE_NUMBER, BY_SLICE_LOCATION, NUMBERS_OUT_OF_STEP, Skipped};
 use crate::geometry::dot;
 
 /// Fewer slices than this say nothing of whether two orders agree.
@@ -43,8 +43,12 @@ pub(super) fn order(slices: Vec<Header>, skipped: &mut Vec<Skipped>) -> Result<O
         return Err((slices, found));
     };
     let (mut slices, remark) = match by {
-        By::Position => (slices, None),
-        By::Location => (slices.into_iter().map(placed_by_location).collect(), Some(BY_SLICE_LOCATION)),
+        By::Position => (slices, numbers_disagree(&places).then_some(NUMBERS_OUT_OF_STEP)),
+        By::Location => {
+            let corner = slices.iter().find(|slice| slice.has_position).map(|slice| slice.plane.position);
+            let corner = corner.unwrap_or_default();
+            (slices.into_iter().map(|slice| placed_by_location(slice, corner)).collect(), Some(BY_SLICE_LOCATION))
+        }
         By::Number => {
             let without = |slice: Header| Header { has_position: false, ..slice };
             (slices.into_iter().map(without).collect(), Some(BY_INSTANCE_NUMBER))
@@ -77,8 +81,8 @@ fn choose(places: &Places, slices: &[Header]) -> Option<By> {
     let numbers = places.numbers.as_deref().map(distinct);
     match (positions, locations) {
         (Some(1), Some(located)) if located > 1 => Some(By::Location),
-        // A bolus-tracking series is measured again and again at one place, and says so twice.
-        (Some(1), Some(_)) => Some(By::Position),
+        // Measured again and again at one place, as bolus tracking is, or a volume whose places are lost: nothing says which.
+        (Some(1), Some(_)) => None,
         (Some(1) | None, None) => numbers.filter(|numbers| *numbers == all).map(|_| By::Number),
         (None, Some(located)) if located > 1 => Some(By::Location),
         (None, Some(_)) => numbers.filter(|numbers| *numbers == all).map(|_| By::Number),
@@ -106,13 +110,23 @@ fn agree(a: &[f64], b: &[f64]) -> bool {
     steps.iter().all(|step| *step >= 0.0) || steps.iter().all(|step| *step <= 0.0)
 }
 
-/// The slice at the height that SliceLocation names: toward the head where it is larger.
-fn placed_by_location(slice: Header) -> Header {
+/// True if the InstanceNumbers of many slices have neither the order of the positions nor the reverse.
+fn numbers_disagree(places: &Places) -> bool {
+    let (Some(depths), Some(numbers)) = (&places.depths, &places.numbers) else { return false };
+    let all_differ = distinct(depths) == depths.len() && distinct(numbers) == numbers.len();
+    depths.len() >= LEAST_TO_COMPARE && all_differ && !agree(depths, numbers)
+}
+
+/// The slice at the height that SliceLocation names: toward the head where it is larger. A slice without a position of its own takes the
+/// `corner` of another.
+fn placed_by_location(slice: Header, corner: [f64; 3]) -> Header {
     let normal = slice.plane.normal();
     let up = if normal[2] < 0.0 { -1.0 } else { 1.0 };
-    let now = if slice.has_position { dot(slice.plane.position, normal) } else { 0.0 };
-    let move_by = slice.location.unwrap_or_default() * up - now;
     let mut plane = slice.plane;
+    if !slice.has_position {
+        plane.position = corner;
+    }
+    let move_by = slice.location.unwrap_or_default() * up - dot(plane.position, normal);
     [0, 1, 2].into_iter().for_each(|axis| plane.position[axis] += normal[axis] * move_by);
     Header { plane, has_position: true, ..slice }
 }

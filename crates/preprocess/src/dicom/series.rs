@@ -127,7 +127,7 @@ impl Series {
         if gaps > 0.0 && first.has_position && dot(mean, mean) > 1e-12 {
             return mean;
         }
-        let thickness = first.thickness_mm.filter(|thickness| *thickness > 0.0).unwrap_or(1.0);
+        let thickness = first.between_mm.or(first.thickness_mm).filter(|length| *length > 0.0).unwrap_or(1.0);
         first.plane.normal().map(|part| part * thickness)
     }
 

@@ -21,10 +21,8 @@ const SAME_DIRECTION: f64 = 0.9962;
 const SAME_SPACING: f64 = 0.01;
 /// A slice whose corner lies further than this from the line of the others is no part of the stack, mm.
 const OFF_LINE_MM: f64 = 5.0;
-/// Slices beyond a gap of so many usual steps are stray if they are no more than [`FEW`].
+/// Slices beyond a gap of so many usual steps are no part of the volume.
 const FAR_STEPS: f64 = 10.0;
-/// Stray slices on one side.
-const FEW: usize = 2;
 /// Fewer slices than this are no acquisition of their own.
 const LEAST_ACQUISITION: usize = 3;
 /// Acquisitions that share more than so many steps of their way lie in each other; fewer are neighbours along the table.
@@ -133,29 +131,35 @@ fn distances(across: &[f64], depths: &[f64], lean: f64) -> Vec<f64> {
     level.iter().map(|level| (level - middle).abs()).collect()
 }
 
-/// Whether each slice is one of few beyond a gap of many steps.
+/// Whether each slice is beyond a gap of many steps from the largest block.
 fn far_off(depths: &[f64]) -> Vec<bool> {
     let mut far = vec![false; depths.len()];
     let Some(usual) = usual_step(depths) else { return far };
     let mut order: Vec<usize> = (0..depths.len()).collect();
     order.sort_by(|a, b| depths[*a].total_cmp(&depths[*b]));
-    for group in order.chunk_by(|a, b| depths[*b] - depths[*a] <= FAR_STEPS * usual) {
-        let few = group.len() <= FEW && group.len() < order.len();
-        group.iter().for_each(|at| far[*at] = few);
+    let blocks: Vec<&[usize]> = order.chunk_by(|a, b| depths[*b] - depths[*a] <= FAR_STEPS * usual).collect();
+    // Of equal blocks the one nearer to the feet.
+    let largest = (0..blocks.len()).max_by_key(|at| (blocks[*at].len(), std::cmp::Reverse(*at))).unwrap_or(0);
+    for (_, block) in blocks.iter().enumerate().filter(|(at, _)| *at != largest) {
+        block.iter().for_each(|at| far[*at] = true);
     }
     far
 }
 
-/// The acquisitions of a stack, if several lie in each other along the patient: by AcquisitionNumber, TemporalPositionIdentifier or kernel,
-/// else by where the InstanceNumbers begin anew at the other end. The largest first, of equal ones that with the lower number.
+/// The acquisitions of a stack, if several lie in each other along the patient: by AcquisitionNumber, TemporalPositionIdentifier, kernel,
+/// SeriesNumber, SeriesDescription or SliceThickness, else by where the InstanceNumbers begin anew at the other end. The largest first, of equal ones that with the lower number.
 fn by_acquisition(slices: Vec<Header>) -> (Vec<Vec<Header>>, Option<&'static str>) {
     let places = Places::of(&slices);
     let Some(along) = places.along().map(<[f64]>::to_vec) else { return (vec![slices], None) };
     let text = |value: Option<i32>| value.map_or_else(String::new, |value| format!("{value:012}"));
-    let labels: [Vec<String>; 4] = [
-        slices.iter().map(|slice| text(slice.acquisition)).collect(),
-        slices.iter().map(|slice| text(slice.temporal)).collect(),
-        slices.iter().map(|slice| slice.kernel.clone()).collect(),
+    let of = |label: &dyn Fn(&Header) -> String| slices.iter().map(label).collect::<Vec<String>>();
+    let labels: [Vec<String>; 7] = [
+        of(&|slice| text(slice.acquisition)),
+        of(&|slice| text(slice.temporal)),
+        of(&|slice| slice.kernel.clone()),
+        of(&|slice| text(slice.series_number)),
+        of(&|slice| slice.description.clone()),
+        of(&|slice| slice.thickness_mm.map_or_else(String::new, |mm| format!("{mm:.3}"))),
         runs(&along, places.numbers.as_deref()),
     ];
     let Some(labels) = labels.into_iter().find(|labels| lie_in_each_other(labels, &along)) else {
@@ -184,6 +188,27 @@ fn lie_in_each_other(labels: &[String], along: &[f64]) -> bool {
     groups.iter().enumerate().any(|(at, group)| groups[at + 1..].iter().any(|other| share(group, other)))
 }
 
+/// Stretches of `order` that go one way along the patient.
+fn one_way(order: &[usize], along: &[f64]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut way = 0.0;
+    for at in order {
+        let Some(group) = groups.last_mut() else {
+            groups.push(vec![*at]);
+            continue;
+        };
+        let step = group.last().map_or(0.0, |last| along[*at] - along[*last]);
+        if way == 0.0 || step * way > 0.0 {
+            way = step;
+            group.push(*at);
+        } else {
+            way = 0.0;
+            groups.push(vec![*at]);
+        }
+    }
+    groups
+}
+
 /// The run of InstanceNumbers in which each slice is: a new one begins where the way along the patient turns back. One run for all without
 /// numbers.
 fn runs(along: &[f64], numbers: Option<&[f64]>) -> Vec<String> {
@@ -191,9 +216,7 @@ fn runs(along: &[f64], numbers: Option<&[f64]>) -> Vec<String> {
     let Some(numbers) = numbers else { return labels };
     let mut order: Vec<usize> = (0..along.len()).collect();
     order.sort_by(|a, b| numbers[*a].total_cmp(&numbers[*b]));
-    let rising = order.windows(2).filter(|pair| along[pair[1]] > along[pair[0]]).count();
-    let forward = if 2 * rising >= order.len().saturating_sub(1) { 1.0 } else { -1.0 };
-    let groups: Vec<&[usize]> = order.chunk_by(|a, b| (along[*b] - along[*a]) * forward > 0.0).collect();
+    let groups = one_way(&order, along);
     if groups.iter().any(|group| group.len() < LEAST_ACQUISITION) {
         return labels;
     }

@@ -9,11 +9,13 @@ const UNPACK: &str = "unpack it first, then give the folder or file that it hold
 const TO_NIFTI: &str = "convert it to NIfTI (.nii.gz), for example with ITK-SNAP or 3D Slicer";
 const NAME_NIFTI: &str = "give it a name that ends in .nii or .nii.gz";
 const NO_CT: &str = "it holds no CT; give a DICOM file or folder, a NIfTI, a PNG or a JPEG";
+const AS_INPUT: &str = "DICOM is given as a folder, in a study as preprocess.input; for a manifest convert it to NIfTI";
 const DOWNLOAD: &str = "an error page in place of a download, most likely; download the file again";
 const NAME_PICTURE: &str = "rename it, or move it out of a folder of DICOM files";
 
 /// Start of a file, where it stands, what the file is, and what to do with it.
-const KINDS: [(&[u8], usize, &str, &str); 40] = [
+const KINDS: [(&[u8], usize, &str, &str); 41] = [
+    (b"DICM", 128, "a DICOM file", AS_INPUT),
     (b"\x89PNG\r\n\x1a\n", 0, "a PNG", NAME_PICTURE),
     (b"\xFF\xD8\xFF", 0, "a JPEG", NAME_PICTURE),
     (b"II*\0", 0, "a TIFF", TO_WIDE_PNG),
@@ -63,6 +65,17 @@ pub struct Kind {
     pub name: &'static str,
     /// What to do with it.
     pub remedy: &'static str,
+}
+
+impl Kind {
+    /// What to do with it where it lies in a folder of DICOM files under a name of one.
+    pub fn remedy_in_folder(&self) -> &'static str {
+        if self.remedy == NO_CT {
+            "it holds no CT; take it out of the folder, or name it without .dcm"
+        } else {
+            self.remedy
+        }
+    }
 }
 
 /// The kind of a file by its first bytes, whatever its name; `None` if it is not known. DICOM has none here.

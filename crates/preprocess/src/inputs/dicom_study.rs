@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use contract::config::{Config, SeriesChoice};
-use contract::layout::Layout;
+use contract::layout::{Layout, TRUTH};
 use contract::plan;
 
 use super::unlabelled::{self, UNLABELLED};
@@ -87,9 +87,11 @@ struct Study<'a> {
 impl Study<'_> {
     fn inputs(&self, scan: dicom::Scan) -> Result<Inputs, Error> {
         let mut inputs = Inputs::default();
-        if scan.other_files > 0 {
-            inputs.notes.push(format!("files in the input that are not DICOM and were skipped: {}", scan.other_files));
+        let other_files = scan.other_files.saturating_sub(self.own_files());
+        if other_files > 0 {
+            inputs.notes.push(format!("files in the input that are not DICOM and were skipped: {other_files}"));
         }
+        inputs.notes.extend(self.labels.remarks.iter().cloned());
         let mut left_out = scan.skipped;
         let with_files: BTreeSet<String> = left_out.iter().map(|file| file.patient.clone()).collect();
         let with_files = &with_files | &scan.series.iter().map(|series| series.patient.clone()).collect();
@@ -101,11 +103,19 @@ impl Study<'_> {
             let alternatives = others.remove(&study).unwrap_or_default();
             inputs.series.push(Series { alternatives, ..self.named(one)? });
         }
-        inputs.notes.extend(counted_by_reason(&left_out));
+        if !left_out.is_empty() {
+            inputs.notes.push(format!("{}; excluded.csv lists them", dicom::describe_skipped(&left_out)));
+        }
         inputs.left_out = left_out.into_iter().map(|file| self.named_file(file)).collect();
         inputs.absent = self.absent(&inputs.series, &with_files)?;
         inputs.notes.extend(patients::absent_note(&inputs.absent));
         Ok(inputs)
+    }
+
+    /// Files of the study itself in the folder: labels and true lesions.
+    fn own_files(&self) -> usize {
+        let own = [plan::labels_file(self.config), self.folder.join(TRUTH)];
+        own.iter().filter(|file| file.starts_with(&self.folder) && file.is_file()).count()
     }
 
     /// The series of patients who have a label. The others are an error, or left out.
@@ -127,8 +137,10 @@ impl Study<'_> {
         let (axial, turned): (Vec<_>, Vec<_>) = series.into_iter().partition(is_axial);
         left_out.extend(turned.into_iter().flat_map(|series| series.into_skipped(NOT_AXIAL)));
         if axial.is_empty() {
-            let found = "no series of a labelled patient has axial slices".to_owned();
-            return Err(Error::NoCt { folder: self.folder.clone(), found });
+            let message = "no series of a labelled patient has axial slices; convert the series to NIfTI, which is read in any orientation, and \
+                           list the files in preprocess.manifest"
+                .to_owned();
+            return Err(Error::File { path: self.folder.clone(), message });
         }
         let choice = match self.config.preprocess.series {
             SeriesChoice::All => Choice { taken: axial, others: Vec::new() },
@@ -176,7 +188,11 @@ impl Study<'_> {
     fn named_file(&self, file: dicom::Skipped) -> LeftOut {
         // A file without an id is left out all the same.
         let patient_id = self.naming.patient(&file.patient).unwrap_or_default();
-        let source = self.naming.source(&file.file.to_string_lossy(), &file.patient, secrets(&file.names));
+        // Of a file without PatientID and names nobody knows which words of its path are names.
+        let source = match file.patient.is_empty() && self.naming.key().is_some() {
+            true => self.naming.unknown_file(&file.file),
+            false => self.naming.source(&file.file.to_string_lossy(), &file.patient, secrets(&file.names)),
+        };
         LeftOut { patient_id, source, reason: file.reason }
     }
 
@@ -194,12 +210,4 @@ impl Study<'_> {
         absent.sort_by(|a, b| a.patient_id.cmp(&b.patient_id));
         Ok(absent)
     }
-}
-
-/// A line for what was left out of the input, by reason.
-fn counted_by_reason(left_out: &[dicom::Skipped]) -> Option<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    left_out.iter().for_each(|skipped| *counts.entry(skipped.reason).or_default() += 1);
-    let list: Vec<String> = counts.iter().map(|(reason, files)| format!("{files} {reason}")).collect();
-    (!list.is_empty()).then(|| format!("DICOM files left out: {}; excluded.csv lists them", list.join(", ")))
 }

@@ -63,8 +63,10 @@ pub fn check(
     naming: &Naming,
 ) -> Result<(), Error> {
     let found = patients(series, labels);
-    let skips = config.preprocess.unlabelled == Unlabelled::Skip && !labelled.is_empty();
-    if found.is_empty() || skips {
+    let skips = config.preprocess.unlabelled == Unlabelled::Skip;
+    // Patients whose labels are there in another spelling are not left out: nobody meant that.
+    let meant = found.iter().any(|patient| patient.alike.is_some());
+    if found.is_empty() || (skips && !labelled.is_empty() && !meant) {
         return Ok(());
     }
     if let Some(without_id) = found.iter().find(|patient| patient.raw.is_empty()) {
@@ -85,7 +87,7 @@ pub fn check(
     let all = labelled.iter().map(|series| series.patient.as_str()).collect::<BTreeSet<_>>().len();
     let in_folders = found.iter().filter(|patient| is_in_labelled_folders(patient, series, labels)).count();
     let (of, labels) = (all + found.len(), plan::labels_file(config));
-    Err(Error::Unlabelled { patients, of, alike, in_folders, labels })
+    Err(Error::Unlabelled { patients, of, alike, in_folders, labels, skips })
 }
 
 /// True if the patient's files lie in folders of the input that are called as ids of the labels.
