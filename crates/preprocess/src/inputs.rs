@@ -3,6 +3,7 @@
 
 mod dicom_study;
 mod manifest;
+mod one_id;
 pub mod unlabelled;
 
 use std::path::PathBuf;

@@ -198,42 +198,24 @@ impl Source {
         let mut headers = series.slices;
         let paths: Vec<PathBuf> = headers.iter().map(|header| folder.join(&header.file)).collect();
         let opened = hounsfield::Slices::open(paths.iter().map(PathBuf::as_path), reading)?;
-        if axial.slices_are_axial() {
+        let slices = if axial.slices_are_axial() {
             if axial.slices_run_down() {
                 headers.reverse();
                 z_mm.reverse();
             }
-            let slices = Slices::Files { folder: folder.to_owned(), headers, opened };
-            return Ok(Self {
-                slices,
-                shape,
-                affine,
-                header,
-                has_size,
-                is_picture: false,
-                z_mm,
-                rank: 0,
-                others: Vec::new(),
-            });
-        }
-        // Slices of another plane have to be together before they can be cut anew.
-        let mut values = Array3::zeros(shape);
-        for (slice, header) in headers.iter().enumerate() {
-            let stated = read_slice(&opened, folder, header)?;
-            values.index_axis_mut(Axis(2), slice).assign(&stated.hu.t());
-        }
-        let z_mm = depths(shape, &affine).into_iter().map(|z| Some(z as f32)).collect();
-        Ok(Self {
-            slices: Slices::Whole(values),
-            shape,
-            affine,
-            header,
-            has_size,
-            is_picture: false,
-            z_mm,
-            rank: 0,
-            others: Vec::new(),
-        })
+            Slices::Files { folder: folder.to_owned(), headers, opened }
+        } else {
+            // Slices of another plane have to be together before they can be cut anew.
+            let mut values = Array3::zeros(shape);
+            for (slice, header) in headers.iter().enumerate() {
+                let stated = read_slice(&opened, folder, header)?;
+                values.index_axis_mut(Axis(2), slice).assign(&stated.hu.t());
+            }
+            z_mm = depths(shape, &affine).into_iter().map(|z| Some(z as f32)).collect();
+            Slices::Whole(values)
+        };
+        let (rank, others) = (0, Vec::new());
+        Ok(Self { slices, shape, affine, header, has_size, is_picture: false, z_mm, rank, others })
     }
 
     /// Number of axial slices.

@@ -104,10 +104,67 @@ fn order_that_nothing_tells_is_refused_by_name() {
 
 #[test]
 fn measurements_at_one_place_are_no_volume() {
-    // Bolus tracking: position and SliceLocation are the same in all.
+    // Bolus tracking: position and SliceLocation are the same in all. Alone it is refused, beside the chest it is left out by name.
+    let tracking = |_, slice: Slice| Slice { z: 7.0, ..slice }.with(tags::SLICE_LOCATION, VR::DS, 7);
+    let error = scan_of("1.2", tracking).expect_err("no order").to_string();
+    assert!(error.contains("SliceLocation the same in all"), "{error}");
+    let folder = tempfile::tempdir().expect("a folder");
+    stack(folder.path(), "1.2", tracking);
+    Slice::new("P", "1.3", 1, 0.0).write(&folder.path().join("chest"));
+    let scan = dicom::scan(folder.path()).expect("a scan");
+    assert_eq!((scan.series[0].uid.as_str(), reasons(&scan)), ("1.3", vec!["no_order"; 5]));
+    // Without SliceLocation it could be a volume, and comes after every series whose order is stated.
+    let folder = tempfile::tempdir().expect("a folder");
+    stack(folder.path(), "1.2", |_, slice| Slice { z: 7.0, ..slice });
+    Slice::new("P", "1.3", 1, 0.0).write(&folder.path().join("chest"));
+    let taken = preprocess::choice::largest(dicom::scan(folder.path()).expect("a scan").series).taken;
+    assert_eq!(taken.iter().map(|series| series.uid.as_str()).collect::<Vec<_>>(), ["1.3"]);
+}
+
+#[test]
+fn blocks_beyond_a_gap_are_no_part_of_the_volume() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stack(folder.path(), "1.2", |_, slice| slice);
+    for index in 0..3_u32 {
+        Slice::new("P", "1.2", 20 + index, 2000.0 + 5.0 * f64::from(index))
+            .write(&folder.path().join(format!("far{index}")));
+    }
+    let scan = dicom::scan(folder.path()).expect("a scan");
+    assert_eq!((order(&scan.series[0]).as_str(), reasons(&scan)), ("98765", vec!["stray_position"; 3]));
+    assert_eq!(scan.series[0].voxel_mm3(), Some(15.0), "1.5 x 2 x 5 mm by hand");
+}
+
+#[test]
+fn visits_under_one_series_uid_are_two_series() {
+    let scan = two_stacks(|_, slice| slice.with(tags::STUDY_INSTANCE_UID, VR::UI, "1.8"));
+    assert_eq!((scan.series.len(), scan.series[0].slices.len(), scan.series[1].slices.len()), (2, 5, 5));
+    assert!(scan.skipped.is_empty());
+}
+
+#[test]
+fn geometry_that_cannot_be_right_is_refused_with_its_values() {
+    let far = scan_of("1.2", |index, slice| Slice { z: 500.0 * f64::from(index), ..slice }).expect_err("500 mm");
+    assert!(far.to_string().contains("voxels of 1.5 x 2 x 500 mm, expected 0.01 to 100 mm"), "{far}");
+    assert!(scan_of("1.2", |_, slice| slice.with(tags::PIXEL_SPACING, VR::DS, "1e99\\1e99")).is_err());
+}
+
+#[test]
+fn slices_without_position_take_the_corner_of_the_others() {
+    let some = |index: u32, slice: Slice| Slice { position: index != 4, ..location(index, slice) };
+    let scan = scan_of("1.2", some).expect("a scan");
+    // By hand: straight up in steps of 5 mm.
+    assert_eq!(scan.series[0].affine().step(2), [0.0, 0.0, 5.0]);
+    assert_eq!(scan.series[0].remarks, [dicom::BY_SLICE_LOCATION]);
+}
+
+#[test]
+fn numbers_in_another_order_have_a_remark() {
     let scan =
-        scan_of("1.2", |_, slice| Slice { z: 7.0, ..slice }.with(tags::SLICE_LOCATION, VR::DS, 7)).expect("a scan");
-    assert_eq!((scan.series[0].slices.len(), reasons(&scan)), (1, vec!["duplicate_position"; 4]));
+        scan_of("1.2", |index, slice| Slice { instance: [3, 1, 5, 2, 4][index as usize], ..slice }).expect("a scan");
+    assert_eq!(
+        (order(&scan.series[0]).as_str(), &scan.series[0].remarks[..]),
+        ("98765", &[dicom::NUMBERS_OUT_OF_STEP][..])
+    );
 }
 
 #[test]

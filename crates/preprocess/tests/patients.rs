@@ -2,6 +2,8 @@
 
 mod support;
 
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
 use support::{Slice, Study, preprocess};
 
 /// Rows of a CSV below the header.
@@ -157,6 +159,7 @@ fn folders_tell_patients_apart_where_patient_id_does_not() {
         for (folder, uid) in [("case0", "1.2.1"), ("case1", "1.2.2")] {
             for index in 0..2 {
                 let slice = Slice::new(patient, uid, index, f64::from(index) * 5.0);
+                let slice = slice.with(tags::STUDY_INSTANCE_UID, VR::UI, format!("{uid}.7"));
                 slice.write(&study.path(&format!("data/t/0_raw/{folder}/{index}.dcm")));
             }
         }
@@ -167,6 +170,15 @@ fn folders_tell_patients_apart_where_patient_id_does_not() {
             _ => "if a folder is a patient, call that column folder",
         };
         assert!(outcome.code == 4 && outcome.stderr.contains(expected), "{}", outcome.stderr);
+        if patient == "ANON" {
+            study.text("data/t/0_raw/labels.csv", "patient_id,label\nANON,0\n");
+            let outcome = study.run(&[]);
+            assert!(
+                outcome.stderr.contains("each counted as one patient: ") && outcome.stderr.contains("(2 folders)"),
+                "{}",
+                outcome.stderr
+            );
+        }
         study.text("data/t/0_raw/labels.csv", "folder,label\ncase0,0\n./case1,1\n");
         let outcome = study.run(&[]);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
@@ -183,4 +195,17 @@ fn folders_tell_patients_apart_where_patient_id_does_not() {
         study.text("data/t/0_raw/labels.csv", "folder,patient_id,label\ncase0,a,0\n../case1,b,1\n");
         assert!(study.run(&[]).stderr.contains("must be a path below the input"));
     }
+}
+
+#[test]
+fn labels_in_another_spelling_are_not_skipped() {
+    let study = Study::new().set("unlabelled", "skip");
+    for (patient, uid) in [("0007", "1.2.1"), ("B", "1.2.2")] {
+        series(&study, patient, uid, 2, 2);
+    }
+    study.text("data/t/0_raw/labels.csv", "patient_id,label\n7,0\nB,1\n");
+    study.fails(
+        4,
+        &["1 of 2 patients", "in another spelling", "1 of them have an id in the labels that differs only by"],
+    );
 }

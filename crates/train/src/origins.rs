@@ -100,6 +100,14 @@ impl Origins {
         Ok(())
     }
 
+    /// A class that the network and the study both have, at different places: its output would start as another class's.
+    fn moved_class(&self, study: Option<&[String]>) -> Option<&str> {
+        let (own, study) = (self.classes.as_deref()?, study?);
+        let is_moved =
+            |at: usize, name: &String| study.iter().position(|other| other == name).is_some_and(|place| place != at);
+        own.iter().enumerate().find(|(at, name)| is_moved(*at, name)).map(|(_, name)| name.as_str())
+    }
+
     /// Checks that training may start from the network: all of the above, the classes in their order, and the normalisation.
     ///
     /// # Errors
@@ -111,6 +119,10 @@ impl Origins {
             let own = self.classes.as_deref().unwrap_or_default().join(", ");
             let problem = format!("its classes are in another order: {own}");
             return Err(or_copy(misfit(weights, &problem, "write classes in that order")));
+        }
+        if let Some(name) = self.moved_class(slices.classes.as_deref()) {
+            let problem = format!("its class {name} stands at another place among the classes than the study's");
+            return Err(or_copy(misfit(weights, &problem, "write the classes that both have at the same places")));
         }
         let pixels = Pixels::new(train);
         match self.normalisation {

@@ -7,6 +7,7 @@ use contract::config::{Config, SeriesChoice};
 use contract::layout::{Layout, TRUTH};
 use contract::plan;
 
+use super::one_id;
 use super::unlabelled::{self, UNLABELLED};
 use super::{Absent, Inputs, Kind, LeftOut, Series, SliceFile};
 use crate::choice::{self, Choice, OTHER_SERIES};
@@ -96,6 +97,9 @@ impl Study<'_> {
         let with_files: BTreeSet<String> = left_out.iter().map(|file| file.patient.clone()).collect();
         let with_files = &with_files | &scan.series.iter().map(|series| series.patient.clone()).collect();
         let series = self.labelled(scan.series, &mut left_out)?;
+        if self.labels.folders().next().is_none() {
+            inputs.notes.extend(one_id::note(&series, self.naming));
+        }
         let Choice { taken, others } = self.choose(series, &mut left_out)?;
         let mut others = self.by_study(others)?;
         for one in taken {
