@@ -437,9 +437,9 @@ fn a_remedy_leads_to_the_right_mask_and_no_override_to_a_wrong_one() {
 fn one_series_without_rescale_has_a_remedy_of_its_own() {
     let study = Study::new();
     let path = |patient: &str, index: usize| study.path(&format!("data/t/0_raw/{patient}/{index}.dcm"));
-    for (number, patient) in ["A", "B"].into_iter().enumerate() {
+    for (patient, series) in [("A", "1.2.1"), ("B", "1.2.2")] {
         for index in 0..SLICES {
-            let mut slice = Slice::new(patient, &format!("1.2.{}", number + 1), index as u32, 5.0 * index as f64);
+            let mut slice = Slice::new(patient, series, index as u32, 5.0 * index as f64);
             slice.hu = noisy(index);
             slice.write(&path(patient, index));
         }
