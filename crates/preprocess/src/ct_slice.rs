@@ -75,12 +75,27 @@ impl CtSlice {
         Self { hu: measured(stated), levels, remarks: if is_other { vec![PADDING_AS_AIR] } else { Vec::new() } }
     }
 
-    /// A picture, whose values are what was declared for them, with its stored values if they may be those of CT.
-    pub fn of_picture(hu: Array2<f32>, stored: Option<&Array2<f32>>) -> Self {
-        let unknown = || Array2::from_elem((STATED_SIDE, STATED_SIDE), f32::NAN);
-        let samples = stored.map_or_else(unknown, |stored| survey::sample(stored, STATED_SIDE, |value| value));
-        let levels = Levels { samples, range: range(&hu), pixels: hu.len(), padding: Vec::new() };
-        Self { hu, levels, remarks: Vec::new() }
+    /// A picture, whose values are what was declared for them, with its stored values if they may be those of CT. Padding of such
+    /// values, as negative numbers that were saved without a sign leave it, is air as in other CT. Black stays black.
+    pub fn of_picture(mut hu: Array2<f32>, stored: Option<&Array2<f32>>) -> Self {
+        let range = range(&hu);
+        let Some(stored) = stored else {
+            let samples = Array2::from_elem((STATED_SIDE, STATED_SIDE), f32::NAN);
+            let levels = Levels { samples, range, pixels: hu.len(), padding: Vec::new() };
+            return Self { hu, levels, remarks: Vec::new() };
+        };
+        let mut measured = stored.clone();
+        let (padding, _) = take_out_padding(&mut measured, (f32::NEG_INFINITY, f32::INFINITY));
+        let samples = survey::sample(&measured, STATED_SIDE, |value| value);
+        let mut is_other = false;
+        for (value, _) in hu.iter_mut().zip(&measured).filter(|(_, stored)| stored.is_nan()) {
+            if *value >= AIR_BELOW && *value > range.0 && !is_cut_off(*value, range) {
+                *value = AIR_HU;
+                is_other = true;
+            }
+        }
+        let levels = Levels { samples, range, pixels: hu.len(), padding };
+        Self { hu, levels, remarks: if is_other { vec![PADDING_AS_AIR] } else { Vec::new() } }
     }
 }
 

@@ -150,6 +150,11 @@ impl Series {
         matches!(self.kind, Kind::Image { .. })
     }
 
+    /// True for DICOM.
+    pub fn is_dicom(&self) -> bool {
+        matches!(self.kind, Kind::Dicom(_))
+    }
+
     /// True if each slice has a file of its own.
     pub fn has_slice_files(&self) -> bool {
         !matches!(self.kind, Kind::Volume(_)) && self.slices.iter().all(|slice| slice.frame.is_none())

@@ -190,7 +190,7 @@ fn check_units(config: &Config, series: &Series, slices: &[Reduced]) -> Result<(
         preflight::units(&surveys, &name)
     };
     let Some(finding) = finding else { return Ok(()) };
-    let remedy = Interface::Keys { hu_offset: settings.hu_offset }.remedy(&finding);
+    let remedy = Interface::Study { hu_offset: settings.hu_offset, dicom: series.is_dicom() }.remedy(&finding);
     Err(Error::Units { what: series.describe(), finding, remedy })
 }
 

@@ -8,12 +8,14 @@ use crate::survey::Survey;
 mod arrangement;
 mod grey;
 mod levels;
+mod likeness;
 mod orientation;
 mod steps;
 mod units;
 
 pub use arrangement::arrangement;
 pub use grey::grey;
+pub use likeness::Likeness;
 pub use orientation::{Clue, Scope, clue, orientation};
 pub use units::{Interface, units};
 
@@ -25,9 +27,7 @@ pub enum Finding {
         /// Least and largest value.
         range: (f32, f32),
         /// What they look like.
-        looks_like: String,
-        /// What added to them gives HU, if that is all they lack.
-        offset: Option<f64>,
+        looks_like: Likeness,
     },
     /// Some slices have another zero than the others.
     Slices {
@@ -55,6 +55,8 @@ pub enum Finding {
         hu: (f32, f32),
         /// HU of black and white that would give CT.
         fits: Option<(f64, f64)>,
+        /// True if negative numbers were saved without their sign, so that no range gives CT.
+        wrapped: bool,
     },
     /// The lungs lie one above the other.
     Turned {
@@ -91,7 +93,7 @@ pub enum Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Self::Units { range: (low, high), looks_like, .. } => write!(
+            Self::Units { range: (low, high), looks_like } => write!(
                 out,
                 "values from {low} to {high} cannot be HU: {looks_like}; expected air near -1000 and soft tissue near 0"
             ),
@@ -109,10 +111,14 @@ impl fmt::Display for Finding {
                  scaled on its own, so no offset gives HU; export the series anew",
                 steps::UNEVEN_HU
             ),
-            Self::Grey { stored, hu, .. } => write!(
+            Self::Grey { stored, hu, wrapped, .. } => write!(
                 out,
-                "its 16-bit values from {} to {} become {:.0} to {:.0} HU, which is no CT; expected air near -1000 and soft tissue near 0",
-                stored.0, stored.1, hu.0, hu.1
+                "its 16-bit values from {} to {} become {:.0} to {:.0} HU, which is no CT{}; expected air near -1000 and soft tissue near 0",
+                stored.0,
+                stored.1,
+                hu.0,
+                hu.1,
+                if *wrapped { ": the negative ones look as if they had been saved as unsigned numbers" } else { "" }
             ),
             Self::Turned { slices, of } => write!(
                 out,

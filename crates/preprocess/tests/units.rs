@@ -352,7 +352,7 @@ fn a_picture_that_stores_ct_values_names_the_range_that_reads_them() {
     ];
     for (grey, [low, high]) in cases {
         wide(&path, grey);
-        bench.refused(&path, &["16-bit values from", &format!("give --image-hu {low} {high};")]);
+        bench.refused(&path, &["16-bit values from", &format!("give --image-hu {low} {high}")]);
         let found = lungs(&bench.mask(&path, &["--image-hu", low, high]).0);
         assert!(found.abs_diff(window) < window / 50, "{found} {window}");
     }
@@ -361,9 +361,119 @@ fn a_picture_that_stores_ct_values_names_the_range_that_reads_them() {
     std::fs::create_dir_all(study.path("set")).expect("a folder");
     wide(&study.path("set/a.png"), |hu| hu + 1024.0);
     let manifest = study.text("set/m.csv", "path,patient_id,label\na.png,A,0\n");
-    study
-        .set("manifest", manifest.display())
-        .fails(4, &["a.png", "set preprocess.image_low_hu: -1024 and preprocess.image_high_hu: 64511"]);
+    study.set("manifest", manifest.display()).fails(
+        4,
+        &[
+            "a.png",
+            "set preprocess.image_low_hu: -1024 and preprocess.image_high_hu: 64511",
+            "give all images of the study one range",
+        ],
+    );
+}
+
+/// A 16-bit picture of a slice in HU with `outside` around a circle, each value changed and saved as unsigned numbers are.
+fn round_picture(path: &Path, outside: f32, change: Change) {
+    let hu = surrounded(&noisy_volume(), outside);
+    let word = |x: u32, y: u32| image::Luma([change(hu[(x as usize, y as usize, 0)]) as i32 as u16]);
+    DynamicImage::ImageLuma16(image::ImageBuffer::from_fn(128, 96, word)).save(path).expect("a picture");
+}
+
+#[test]
+fn padding_of_a_picture_neither_hides_ct_nor_moves_its_zero() {
+    let bench = Bench::new();
+    let path = bench.path("a.png");
+    // HU + 1024 in unsigned 16 bits: -2000 HU wraps to 64560; cut off at 0 it is the air of -1024. The range is -1024 to 65535 - 1024.
+    let cases: [(f32, Change); 3] =
+        [(-2000.0, |hu| hu + 1024.0), (-3024.0, |hu| hu + 1024.0), (-2000.0, |hu| (hu + 1024.0).max(0.0))];
+    let mut masks = Vec::new();
+    for (outside, change) in cases {
+        round_picture(&path, outside, change);
+        bench.refused(&path, &["16-bit values from", "give --image-hu -1024 64511"]);
+        assert!(!bench.segment(&path, &[]).stderr.contains("--no-check-units"));
+        masks.push(bench.mask(&path, &["--image-hu", "-1024", "64511"]).0);
+    }
+    assert!(masks.iter().all(|mask| *mask == masks[0]) && masks[0].iter().any(|label| *label == 1));
+    // HU + 1000 within a surround of 0: its air is measured, and has no HU of -1024.
+    round_picture(&path, -1000.0, |hu| (hu + 1000.0).max(0.0));
+    let outcome = bench.segment(&path, &[]);
+    assert!(outcome.code == 4 && outcome.stderr.contains("give --image-hu -10"), "{}", outcome.stderr);
+    // HU without an offset: no range gives CT.
+    wide(&path, |hu| f32::from(hu as i16 as u16));
+    bench.refused(&path, &["saved as unsigned", "save HU + 1024"]);
+}
+
+#[test]
+fn a_remedy_leads_to_the_right_mask_and_no_override_to_a_wrong_one() {
+    let bench = Bench::new();
+    let hu = noisy_volume();
+    let right = bench.mask(&bench.volume("hu.nii", &hu), &[]).0;
+    let cases: [(Change, &str); 6] = [
+        (|hu| -hu, "multiply the values by -1"),
+        (|hu| (hu + 1024.0) / 4096.0, "without normalisation"),
+        (|hu| ((hu + 1350.0) / 1500.0 * 255.0).clamp(0.0, 255.0).round(), "LOW + value / 255 * (HIGH - LOW)"),
+        (|_| 7.0, "take this series out"),
+        (|hu| hu.clamp(-160.0, 240.0), "soft-tissue window"),
+        (|hu| hu.clamp(-160.0, 240.0), "export the CT again without a window"),
+    ];
+    for (change, remedy) in cases {
+        let input = bench.volume("changed.nii", &hu.mapv(change));
+        bench.refused(&input, &[remedy]);
+        let stderr = bench.segment(&input, &[]).stderr;
+        assert!(!stderr.contains("--no-check-units") && !stderr.contains("intercept"), "{stderr}");
+    }
+    // 3071 - HU: the number to add is measured on the air, whose noise is 10 HU.
+    let input = bench.volume("inverted.nii", &hu.mapv(|hu| 3071.0 - hu));
+    let stderr = bench.segment(&input, &[]).stderr;
+    let added = stderr.split("by -1 and add ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let added: f32 = added.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{stderr}"));
+    assert!((added - 3071.0).abs() <= 10.0, "{stderr}");
+    assert_eq!(bench.mask(&bench.volume("upright.nii", &hu.mapv(|hu| -(3071.0 - hu) + added)), &[]).0, right);
+}
+
+#[test]
+fn one_series_without_rescale_has_a_remedy_of_its_own() {
+    let study = Study::new();
+    let path = |patient: &str, index: usize| study.path(&format!("data/t/0_raw/{patient}/{index}.dcm"));
+    for (patient, series) in [("A", "1.2.1"), ("B", "1.2.2")] {
+        for index in 0..SLICES {
+            let mut slice = Slice::new(patient, series, index as u32, 5.0 * index as f64);
+            slice.hu = noisy(index);
+            slice.write(&path(patient, index));
+        }
+    }
+    let each = |change: &dyn Fn(&mut DefaultDicomObject)| {
+        for index in 0..SLICES {
+            let mut object = open_file(path("B", index)).expect("the slice is read");
+            change(&mut object);
+            object.write_to_file(path("B", index)).expect("the slice is written");
+        }
+    };
+    each(&lose_rescale);
+    study.text("data/t/0_raw/labels.csv", "patient_id,label\nA,0\nB,1\n");
+    let advice = "if this one alone is, give its files RescaleSlope 1 and RescaleIntercept -1024";
+    study.fails(
+        4,
+        &["if all series of the study are so, set preprocess.hu_offset: -1024;", advice, "(0028,1052)=-1024"],
+    );
+    // The key is not for the others, and what they are told leads to the same remedy.
+    let outcome = study.run(&["--set", "preprocess.hu_offset=-1024"]);
+    assert!(
+        outcome.code == 4
+            && outcome.stderr.contains("leave out preprocess.hu_offset; if other series of the study need it"),
+        "{}",
+        outcome.stderr
+    );
+    each(&|object| {
+        put(object, tags::RESCALE_SLOPE, VR::DS, "1");
+        put(object, tags::RESCALE_INTERCEPT, VR::DS, "-1024");
+    });
+    let outcome = study.run(&[]);
+    assert!(
+        outcome.code == 0 && outcome.stdout.contains("12 read, 12 written"),
+        "{}{}",
+        outcome.stdout,
+        outcome.stderr
+    );
 }
 
 #[test]

@@ -10,6 +10,8 @@ const AIR_BELOW: i32 = -600;
 const TISSUE: std::ops::RangeInclusive<i32> = -200..=300;
 /// Denser than all but bone's cortex and metal, HU.
 const DENSE_FROM: i32 = 700;
+/// The least HU of scanners and converters, at which values are cut off.
+const LEAST_HU: i32 = -1024;
 /// Lower than air with its noise, HU.
 const BELOW_AIR: i32 = -1300;
 /// HU that nothing measured has, above the usual values of padding.
@@ -38,6 +40,9 @@ const PREFER_KNOWN: f64 = 0.7;
 
 /// Least part of all values that an offset which is not known brings to air and soft tissue.
 const CLEAR: f64 = 0.5;
+
+/// Least part of all values that are cut off below in a window without air.
+const CUT_OFF: f64 = 0.05;
 
 /// Width of a bin.
 const BIN: i32 = 4;
@@ -149,12 +154,21 @@ impl Levels {
         [0, 1024].into_iter().any(|offset| self.shares(offset).reach(CONVINCES))
     }
 
-    /// True if the values are HU, perhaps with an offset, when they change their sign.
-    pub(super) fn are_inverted(&self) -> bool {
+    /// What added to the values gives HU after they changed their sign, if there is such a number.
+    pub(super) fn inverted_offset(&self) -> Option<f64> {
         let bins = self.bins.iter().map(|(bin, count)| (-bin - 1, *count)).collect();
         let padding = self.padding.iter().map(|(value, count)| (-value, *count)).collect();
         let inverted = Self { bins, padding, ..*self };
-        inverted.fit(0.0).is_some() || inverted.offset().is_some()
+        if inverted.fit(0.0).is_some() { Some(0.0) } else { inverted.offset() }
+    }
+
+    /// True if many values are the least, padding of that value among them: what was below is cut off.
+    pub(super) fn are_cut_off_below(&self) -> bool {
+        let least = self.measured.0.round() as i32;
+        let padding: usize =
+            self.padding.iter().filter(|(value, _)| (value - least).abs() < BIN).map(|(_, count)| count).sum();
+        let all: usize = self.count + self.padding.iter().map(|(_, count)| count).sum::<usize>();
+        (padding + self.within(least, least + BIN)) as f64 >= CUT_OFF * all as f64
     }
 
     /// Values from `low` up to, but not including, `high`.
@@ -207,12 +221,17 @@ impl Levels {
         })
     }
 
-    /// Offsets by which a peak, or padding, becomes air of -1000 HU.
+    /// Offsets by which a peak becomes air of -1000 HU, or padding does if no peak says nearly the same. Padding of 0 is what was cut off
+    /// there: the least HU.
     fn measured_offsets(&self) -> Vec<f64> {
-        let mut peaks = self.peaks();
-        peaks.extend(self.padding.iter().map(|(value, _)| *value));
-        peaks.dedup();
-        peaks.into_iter().map(|peak| f64::from(-1000 - peak)).collect()
+        let mut offsets: Vec<f64> = self.peaks().into_iter().map(|peak| f64::from(-1000 - peak)).collect();
+        for (value, _) in &self.padding {
+            let offset = f64::from(if *value == 0 { LEAST_HU } else { -1000 - value });
+            if offsets.iter().all(|other| (other - offset).abs() > 2.0 * EXACT) {
+                offsets.push(offset);
+            }
+        }
+        offsets
     }
 
     /// The middles of the largest peaks.

@@ -4,17 +4,8 @@
 //! Padding is left out, whatever its value. A series is judged as a whole and slice by slice.
 
 use super::levels::Levels;
-use super::{Finding, steps};
+use super::{Finding, Likeness, steps};
 use crate::survey::Survey;
-
-/// No scanner's scale goes further, HU.
-const FURTHEST_HU: f32 = 40_000.0;
-/// Values as far from 0 as this and no further are no HU, whatever unit they have.
-const NORMALISED: f32 = 5.0;
-
-/// What negative values of 16 bits look like that were read as unsigned.
-const WRAPPED: &str = "the negative ones look as if they had been read as unsigned numbers; correct PixelRepresentation, or the data type of \
-                       the volume";
 
 /// How a program is told what a refusal names.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,24 +15,44 @@ pub enum Interface {
         /// The offset that was given.
         hu_offset: f64,
     },
-    /// By keys of a study.
+    /// By keys of a study with one CT.
     Keys {
         /// The offset that was given.
         hu_offset: f64,
     },
+    /// By keys that all series of a study share.
+    Study {
+        /// The offset that was given.
+        hu_offset: f64,
+        /// True for a series of DICOM.
+        dicom: bool,
+    },
 }
 
 impl Interface {
-    /// What to do about a finding.
+    /// What to do about a finding. Overriding the check comes last, and only where the values may be right.
     pub fn remedy(self, finding: &Finding) -> String {
+        let certain = match finding {
+            Finding::Units { looks_like: Likeness::Picture, .. } => Some(self.picture()),
+            Finding::Units { looks_like, .. } => looks_like.remedy(),
+            Finding::Grey { wrapped: true, .. } => {
+                Some(format!("save HU + 1024, with 0 for all that is less, and {}", self.range("-1024", "64511")))
+            }
+            Finding::Grey { fits: Some((low, high)), .. } => Some(self.fitting(*low, *high)),
+            _ => None,
+        };
+        certain.unwrap_or_else(|| self.uncertain(finding))
+    }
+
+    fn uncertain(self, finding: &Finding) -> String {
         let anyway = match self {
             Self::Options { .. } => "if it is right all the same, give --no-check-units",
-            Self::Keys { .. } => "if it is right all the same, set preprocess.check_units: false",
+            Self::Keys { .. } | Self::Study { .. } => "if it is right all the same, set preprocess.check_units: false",
         };
         match finding {
-            Finding::Units { offset: Some(more), .. } => format!("{}; {anyway}", self.offset(*more)),
-            Finding::Grey { fits: Some((low, high)), .. } => format!("{}; {anyway}", self.range(*low, *high)),
-            Finding::Grey { .. } => format!("{}; {anyway}", self.unknown_range()),
+            Finding::Units { looks_like: Likeness::Offset(more), .. } => format!("{}; {anyway}", self.offset(*more)),
+            Finding::Units { .. } => format!("give the CT in HU, exported without a window; {anyway}"),
+            Finding::Grey { .. } => format!("{}; {anyway}", self.range("the HU of 0", "the HU of 65535")),
             _ => anyway.to_owned(),
         }
     }
@@ -52,22 +63,70 @@ impl Interface {
             Self::Keys { hu_offset } if hu_offset + more == 0.0 => "leave out preprocess.hu_offset".to_owned(),
             Self::Options { hu_offset } => format!("give --hu-offset {}", hu_offset + more),
             Self::Keys { hu_offset } => format!("set preprocess.hu_offset: {}", hu_offset + more),
+            Self::Study { hu_offset, dicom } => shared_offset(hu_offset, more, dicom),
         }
     }
 
-    fn range(self, low: f64, high: f64) -> String {
+    fn fitting(self, low: f64, high: f64) -> String {
+        let range = self.range(&low.to_string(), &high.to_string());
         match self {
-            Self::Options { .. } => format!("give --image-hu {low} {high}"),
-            Self::Keys { .. } => format!("set preprocess.image_low_hu: {low} and preprocess.image_high_hu: {high}"),
+            Self::Study { .. } => format!(
+                "if all images of the study are so, {range}; if some are not, give all images of the study one range, as they share \
+                 these keys"
+            ),
+            Self::Options { .. } | Self::Keys { .. } => range,
         }
     }
 
-    fn unknown_range(self) -> &'static str {
+    fn range(self, low: &str, high: &str) -> String {
         match self {
-            Self::Options { .. } => "give the HU of 0 and of 65535 with --image-hu",
-            Self::Keys { .. } => "set preprocess.image_low_hu and preprocess.image_high_hu to the HU of 0 and of 65535",
+            Self::Options { .. } if low.parse::<f64>().is_ok() => format!("give --image-hu {low} {high}"),
+            Self::Options { .. } => format!("give {low} and {high} with --image-hu"),
+            Self::Keys { .. } | Self::Study { .. } => {
+                format!("set preprocess.image_low_hu: {low} and preprocess.image_high_hu: {high}")
+            }
         }
     }
+
+    fn picture(self) -> String {
+        let range = match self {
+            Self::Options { .. } => "give --image-hu LOW HIGH",
+            Self::Keys { .. } | Self::Study { .. } => {
+                "list it in a manifest with preprocess.image_low_hu: LOW and preprocess.image_high_hu: HIGH"
+            }
+        };
+        format!(
+            "export the CT again in HU, without a window; if there is only the picture, of which black is LOW and white is HIGH HU, change \
+             its values to LOW + value / 255 * (HIGH - LOW), or save it as an 8-bit PNG and {range}"
+        )
+    }
+}
+
+/// The remedy for one series of a study: the offset of a study is that of all its series.
+fn shared_offset(hu_offset: f64, more: f64, dicom: bool) -> String {
+    let intercept = |intercept: f64| match dicom {
+        true => format!(
+            "RescaleSlope 1 and RescaleIntercept {intercept} (for example `dcmodify -nb -i \"(0028,1053)=1\" -i \"(0028,1052)={intercept}\" \
+             FILES` of DCMTK), or correct their values"
+        ),
+        false => "HU: correct their values".to_owned(),
+    };
+    if hu_offset + more == 0.0 {
+        return format!(
+            "leave out preprocess.hu_offset; if other series of the study need it, give their files {}",
+            intercept(hu_offset)
+        );
+    }
+    let alone = match dicom {
+        // One that is there already was added to the values.
+        true if more > 0.0 => format!("add {more} to the RescaleIntercept of its files"),
+        true => format!("give its files {}", intercept(more)),
+        false => format!("correct its values: add {more} to them"),
+    };
+    format!(
+        "if all series of the study are so, set preprocess.hu_offset: {}; if this one alone is, {alone}",
+        hu_offset + more
+    )
 }
 
 /// Judges the units of a series, whose slices are in order; `name` is what a slice is called.
@@ -89,41 +148,7 @@ pub fn units(slices: &[&Survey], name: &dyn Fn(usize) -> Option<String>) -> Opti
     if offset == Some(0.0) {
         return None;
     }
-    let looks_like = if wrapped { WRAPPED.to_owned() } else { looks_like(&levels, offset) };
-    Some(Finding::Units { range: levels.range, looks_like, offset })
-}
-
-/// What values look like that are not HU.
-fn looks_like(levels: &Levels, offset: Option<f64>) -> String {
-    let (low, high) = levels.measured;
-    let text = if levels.range.0 >= levels.range.1 {
-        "all values are the same"
-    } else if let Some(offset) = offset {
-        let (sign, cause) = match offset < 0.0 {
-            true => ("+", "stored values without their rescale intercept"),
-            false => ("-", "as if an intercept had been applied twice; there is no soft tissue"),
-        };
-        return format!("they look like HU {sign} {}, {cause}", offset.abs());
-    } else if low < -FURTHEST_HU || high > FURTHEST_HU {
-        "they are far outside any scanner's scale"
-    } else if low >= -NORMALISED && high <= NORMALISED {
-        "they look normalised, or like attenuation coefficients; convert them to HU"
-    } else if low >= 0.0 && high <= 255.0 {
-        "they look like grey values of a picture"
-    } else if levels.go_too_low() {
-        "air lies too low, as if the slope were wrong"
-    } else if levels.are_inverted() {
-        "they look inverted, with air bright; convert them to HU"
-    } else if !levels.have_tissue() {
-        "there is no soft tissue, as if an intercept had been applied twice or not at all"
-    } else if low >= -200.0 {
-        "they look like stored values without their rescale intercept"
-    } else if levels.are_dense() {
-        "too many are denser than bone, as if the rescale were wrong"
-    } else {
-        "there is no air, as in a soft-tissue window, so no lung can be seen"
-    };
-    text.to_owned()
+    Some(Finding::Units { range: levels.range, looks_like: Likeness::of(&levels, offset) })
 }
 
 #[cfg(test)]
@@ -156,11 +181,13 @@ mod tests {
         assert_eq!(verdict(hu.clone()), None);
         // Stored values as scanners write them, `HU + 1024`; an exported picture; a normalised volume; an intercept applied twice.
         type Case = (fn(f32) -> f32, &'static str);
-        let cases: [Case; 5] = [
+        let cases: [Case; 6] = [
             (|hu| hu + 1024.0, "without their rescale intercept"),
             (|hu| ((hu + 1350.0) / 1500.0).clamp(0.0, 1.0) * 255.0, "grey values"),
             (|hu| ((hu + 1024.0) / 4096.0).clamp(0.0, 1.0), "normalised"),
             (|hu| hu - 1024.0, "no soft tissue"),
+            // W400 L40, as it is exported.
+            (|hu| hu.clamp(-160.0, 240.0), "soft-tissue window"),
             (|hu| hu.clamp(-160.0, 240.0) - 60.0, "soft-tissue window"),
         ];
         for (change, message) in cases {
