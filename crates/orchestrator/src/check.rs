@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use contract::config::{DEFAULTS, Precision};
+use contract::equipment;
 use contract::inspection::{Found, Inspection, Refusal};
 use contract::layout::Layout;
 use contract::owner::{self, Owned};
@@ -310,7 +311,7 @@ fn device(config: &Config, folder: &Path) -> Vec<Line> {
         };
     let one = |(device, method): (&str, &str)| match &equipment.cuda_problem {
         Some(problem) if device != "cpu" => {
-            let text = format!("{device}, which method {method} asks for: {problem}; set train.device=cpu");
+            let text = format!("{device}, which method {method} asks for: {problem}{}", equipment::cpu(problem));
             Line::error("device", Exit::Missing, text)
         }
         _ => {
