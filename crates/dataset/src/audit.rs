@@ -86,15 +86,25 @@ pub fn images_have_one_label(slices: &[Slice]) -> Result<(), AuditError> {
     AuditError::of(Finding::new("images with two labels", offenders, ONE_LABEL).into_iter().collect())
 }
 
+/// How messages call a fold.
+pub fn name(fold: i32) -> String {
+    format!("fold {fold}")
+}
+
 /// All audits of an assignment. `classes` are the names of labels 0, 1, ...; folds 0..`held_out` are held out in turn.
-/// Returns warnings: faults that leak nothing.
+/// `name` is how messages call a fold. Returns warnings: faults that leak nothing.
 ///
 /// # Errors
 /// At least one audit fails; every one that does is in the error.
-pub fn check(rows: &[Row], classes: &[String], held_out: usize) -> Result<Vec<String>, AuditError> {
+pub fn check(
+    rows: &[Row],
+    classes: &[String],
+    held_out: usize,
+    name: fn(i32) -> String,
+) -> Result<Vec<String>, AuditError> {
     let patients =
-        rows.iter().map(|row| (row.patient_id.clone(), row.fold, format!("{} in fold {}", row.patient_id, row.fold)));
-    let place = |row: &Row| format!("{} (patient {}, fold {})", row.slice_id, row.patient_id, row.fold);
+        rows.iter().map(|row| (row.patient_id.clone(), row.fold, format!("{} in {}", row.patient_id, name(row.fold))));
+    let place = |row: &Row| format!("{} (patient {}, {})", row.slice_id, row.patient_id, name(row.fold));
     let images = rows.iter().map(|row| (row.image.clone(), row.fold, place(row)));
     let labels =
         rows.iter().map(|row| (row.image.clone(), row.label, format!("{} (label {})", row.slice_id, row.label)));
@@ -181,7 +191,7 @@ mod tests {
     }
 
     fn audit(rows: &[Row], held_out: usize) -> Result<Vec<String>, AuditError> {
-        check(rows, &["common".to_owned(), "covid".to_owned()], held_out)
+        check(rows, &["common".to_owned(), "covid".to_owned()], held_out, name)
     }
 
     /// The only finding of the good rows and `more`.

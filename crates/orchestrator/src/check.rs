@@ -10,6 +10,7 @@ use contract::inspection::{Found, Inspection, Refusal};
 use contract::layout::Layout;
 use contract::owner::{self, Owned};
 use contract::plan::{self, Stage};
+use contract::splits::column::judge;
 use contract::user_table::{Audience, UserTable};
 use contract::{Coded, Config, Exit};
 
@@ -249,9 +250,12 @@ fn column(config: &Config) -> Option<Line> {
     let (column, manifest) = (config.dataset.split_column.as_ref()?, config.preprocess.manifest.as_ref()?);
     // What else is wrong with the manifest is what the preprocessing program says of it.
     let table = UserTable::read(manifest, &[], Audience::Owner).ok()?;
-    Some(match table.require([column.as_str()]) {
-        Ok(_) => Line::ok(SPLITS, format!("column \"{column}\" of {}", manifest.display())),
-        Err(error) => Line::error(SPLITS, Exit::Input, format!("{error}, or set dataset.split_column to one of them")),
+    if let Err(error) = table.require([column.as_str()]) {
+        return Some(Line::error(SPLITS, Exit::Input, format!("{error}, or set dataset.split_column to one of them")));
+    }
+    Some(match judge(&table, column, config) {
+        Ok(()) => Line::ok(SPLITS, format!("column \"{column}\" of {}", manifest.display())),
+        Err(fault) => Line::error(SPLITS, fault.exit, fault.message),
     })
 }
 

@@ -8,6 +8,7 @@
 //! No message quotes an id: an id of the user's own must not leave the user's own files. Messages name places instead,
 //! `entry 3 of val of fold 0`: folds from 0 as everywhere, entries of a list from 1.
 
+pub mod column;
 mod json;
 pub mod judge;
 pub mod known;
