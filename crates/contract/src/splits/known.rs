@@ -152,10 +152,6 @@ impl<'a> Known<'a> {
     /// In what `name` differs from an id of the list, if it is little.
     pub(super) fn near(&self, name: &str) -> Option<&'static str> {
         let is = |other: &str| other != name && self.own(other).is_some();
-        let same = |other: &String| other != name && normal_form(other) == normal_form(name);
-        if let Some(other) = self.patients.keys().find(|other| same(other)) {
-            return Some(if other.to_lowercase() == name.to_lowercase() { "case" } else { "zeros, case or blanks" });
-        }
         let bare = name.trim_start_matches('0');
         let digits = !bare.is_empty() && bare.chars().all(|letter| letter.is_ascii_digit());
         let zeros = (bare.len()..=bare.len().max(name.len()) + 12).map(|width| format!("{bare:0>width$}"));
@@ -165,6 +161,10 @@ impl<'a> Known<'a> {
         let cases = |name: &str| [name.to_owned(), name.to_lowercase(), name.to_uppercase()];
         if cases(name).iter().any(|other| is(other)) {
             return Some("case");
+        }
+        let normal = normal_form(name);
+        if self.patients.keys().any(|other| other != name && normal_form(other) == normal) {
+            return Some("zeros, case or blanks");
         }
         // PH-1 for PH-0001: the number at the end, however wide.
         let letters = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
