@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// What to do where a GPU cannot be used because of `problem`, behind it: another remedy where it names one already.
+pub fn cpu(problem: &str) -> &'static str {
+    if problem.contains("; install ") { ", or set train.device=cpu" } else { "; set train.device=cpu" }
+}
+
 /// What was found; travels as JSON on stdout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Equipment {

@@ -1,7 +1,7 @@
 //! Why a task cannot begin or end: a file that it reads or writes, or a folder that is not its own.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::atomic;
 use crate::exit::{Coded, Exit};
@@ -93,9 +93,21 @@ fn advice(name: &str) -> &'static str {
     }
 }
 
+/// What to do about a file in a path that goes on behind it.
+fn no_folder(path: &Path) -> String {
+    let file = path.ancestors().find(|above| above.is_file()).unwrap_or(path).display();
+    format!(
+        "; {file} is a file, and a folder is expected: set the path to a folder (for CT, preprocess.input to a folder of DICOM series)"
+    )
+}
+
 impl TaskError {
     /// An input of `task` that cannot be read.
     pub(crate) fn input(task: &Task, input: &Input, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::NotADirectory {
+            let (name, path) = (input.name.clone(), input.path.clone());
+            return Self::Input { task: task.id.clone(), name, advice: no_folder(&path), path, source };
+        }
         // An error of our own, about something in the input, says itself what to do.
         let advice = if source.get_ref().is_some() { String::new() } else { format!("; {}", advice(&input.name)) };
         let (name, path) = (input.name.clone(), input.path.clone());

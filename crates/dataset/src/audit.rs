@@ -11,6 +11,15 @@ use crate::slices::Slice;
 /// Offenders named in a message.
 const SHOWN: usize = 5;
 
+/// Remedies, by finding.
+const ONE_LABEL: &str =
+    "correct the label of one of them, or leave one of them out (its row of the manifest, or its series)";
+const ONE_FOLD: &str = "give all rows of a patient one split or one fold";
+const ONE_IMAGE: &str = "give both patients one split or one fold, or leave one of the images out";
+const EACH_CLASS: &str = "move patients of that class to that side, or take the class out of classes";
+/// How a pseudonym of a message becomes the id that the user knows.
+const WHO: &str = "`chumoku-preprocess whois PSEUDONYM --config STUDY.yaml` prints the id behind a pseudonym";
+
 /// The first few of `all`, and how many more there are.
 pub fn some_of(all: Vec<String>) -> String {
     let more = all.len().saturating_sub(SHOWN);
@@ -25,12 +34,14 @@ pub struct Finding {
     pub what: String,
     /// Patients, slices or classes that have it; never empty.
     pub offenders: Vec<String>,
+    /// What to do.
+    pub remedy: &'static str,
 }
 
 impl Finding {
     /// A finding, unless nobody offends.
-    pub fn new(what: &str, offenders: Vec<String>) -> Option<Self> {
-        (!offenders.is_empty()).then(|| Self { what: what.to_owned(), offenders })
+    pub fn new(what: &str, offenders: Vec<String>, remedy: &'static str) -> Option<Self> {
+        (!offenders.is_empty()).then(|| Self { what: what.to_owned(), offenders, remedy })
     }
 }
 
@@ -56,10 +67,12 @@ impl std::error::Error for AuditError {}
 impl fmt::Display for AuditError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = |finding: &Finding| {
-            format!("{} ({}): {}", finding.what, finding.offenders.len(), some_of(finding.offenders.clone()))
+            let Finding { what, offenders, remedy } = finding;
+            format!("{what} ({}): {}; {remedy}", offenders.len(), some_of(offenders.clone()))
         };
         let all: Vec<String> = self.findings.iter().map(one).collect();
-        write!(formatter, "audit failed: {}", all.join("; "))
+        write!(formatter, "audit failed: {}", all.join(". Also: "))?;
+        write!(formatter, "; {WHO}")
     }
 }
 
@@ -70,26 +83,36 @@ impl fmt::Display for AuditError {
 pub fn images_have_one_label(slices: &[Slice]) -> Result<(), AuditError> {
     let key = |slice: &Slice| (slice.image.clone(), slice.label, format!("{} (label {})", slice.slice_id, slice.label));
     let offenders = conflicts(slices.iter().map(key));
-    AuditError::of(Finding::new("images with two labels", offenders).into_iter().collect())
+    AuditError::of(Finding::new("images with two labels", offenders, ONE_LABEL).into_iter().collect())
+}
+
+/// How messages call a fold.
+pub fn name(fold: i32) -> String {
+    format!("fold {fold}")
 }
 
 /// All audits of an assignment. `classes` are the names of labels 0, 1, ...; folds 0..`held_out` are held out in turn.
-/// Returns warnings: faults that leak nothing.
+/// `name` is how messages call a fold. Returns warnings: faults that leak nothing.
 ///
 /// # Errors
 /// At least one audit fails; every one that does is in the error.
-pub fn check(rows: &[Row], classes: &[String], held_out: usize) -> Result<Vec<String>, AuditError> {
+pub fn check(
+    rows: &[Row],
+    classes: &[String],
+    held_out: usize,
+    name: fn(i32) -> String,
+) -> Result<Vec<String>, AuditError> {
     let patients =
-        rows.iter().map(|row| (row.patient_id.clone(), row.fold, format!("{} in fold {}", row.patient_id, row.fold)));
-    let place = |row: &Row| format!("{} (patient {}, fold {})", row.slice_id, row.patient_id, row.fold);
+        rows.iter().map(|row| (row.patient_id.clone(), row.fold, format!("{} in {}", row.patient_id, name(row.fold))));
+    let place = |row: &Row| format!("{} (patient {}, {})", row.slice_id, row.patient_id, name(row.fold));
     let images = rows.iter().map(|row| (row.image.clone(), row.fold, place(row)));
     let labels =
         rows.iter().map(|row| (row.image.clone(), row.label, format!("{} (label {})", row.slice_id, row.label)));
     let findings = [
-        Finding::new("patients in two folds", conflicts(patients)),
-        Finding::new("images in two folds", conflicts(images)),
-        Finding::new("images with two labels", conflicts(labels)),
-        Finding::new("classes missing from a side of a fold", missing_classes(rows, classes, held_out)),
+        Finding::new("patients in two folds", conflicts(patients), ONE_FOLD),
+        Finding::new("images in two folds", conflicts(images), ONE_IMAGE),
+        Finding::new("images with two labels", conflicts(labels), ONE_LABEL),
+        Finding::new("classes missing from a side of a fold", missing_classes(rows, classes, held_out), EACH_CLASS),
     ];
     AuditError::of(findings.into_iter().flatten().collect())?;
     Ok(repeats(rows))
@@ -168,7 +191,7 @@ mod tests {
     }
 
     fn audit(rows: &[Row], held_out: usize) -> Result<Vec<String>, AuditError> {
-        check(rows, &["common".to_owned(), "covid".to_owned()], held_out)
+        check(rows, &["common".to_owned(), "covid".to_owned()], held_out, name)
     }
 
     /// The only finding of the good rows and `more`.
@@ -235,6 +258,10 @@ mod tests {
         });
         let text = audit(&good().into_iter().chain(more).collect::<Vec<_>>(), 2).unwrap_err().to_string();
         assert!(text.starts_with("audit failed: patients in two folds (7): q0 in fold 0"), "{text}");
-        assert!(text.ends_with("q4 in fold 0 = q4 in fold 1 and 2 more"), "{text}");
+        assert!(
+            text.contains("q4 in fold 0 = q4 in fold 1 and 2 more; give all rows of a patient one split")
+                && text.ends_with(WHO),
+            "{text}"
+        );
     }
 }

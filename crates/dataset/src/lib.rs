@@ -50,7 +50,8 @@ pub fn run(config: &Config, force: bool) -> Result<Summary, Error> {
 fn make(config: &Config, slices: &[Slice], folder: &Path, config_hash: &str) -> Result<(), Error> {
     let rows = assign(config, slices)?;
     let held_out = held_out(config)?;
-    for warning in audit::check(&rows, &config.classes, held_out)? {
+    let name = if config.dataset.split_column.is_some() { split_column::name } else { audit::name };
+    for warning in audit::check(&rows, &config.classes, held_out, name)? {
         contract::say!("warning: {warning}");
     }
     let pairs =
@@ -58,7 +59,7 @@ fn make(config: &Config, slices: &[Slice], folder: &Path, config_hash: &str) -> 
     folds::write(folder, &rows, held_out, &pairs)?;
     tally::write(folder, &Summary::of(&rows, held_out)?, &config.classes)?;
     let again = folds::read_back(folder, &rows, held_out)?;
-    audit::check(&again, &config.classes, held_out)?;
+    audit::check(&again, &config.classes, held_out, name)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use contract::config::{Config, Pseudonyms, SplitVal};
 use contract::id::{self, Key};
 use contract::layout::Layout;
 use contract::schema::column;
+use contract::splits::column::{Part, part};
 use contract::user_table::{Audience, Place, UserTable, UserTableError};
 
 use crate::audit::some_of;
@@ -67,20 +68,20 @@ pub fn read(
     let mut fold_of = BTreeMap::new();
     for slice in slices {
         let Some(row) = row_of(slice) else { continue };
-        let value = table.text(row, split_at).map_err(unusable)?.unwrap_or_default();
-        let fold = match (value.as_str(), val) {
-            ("test", _) => TEST,
-            ("train", _) | ("val", SplitVal::Train) => TRAIN,
-            ("val", SplitVal::Drop) => continue,
-            (other, _) => return Err(failed(unexpected(split, table.place(row), other))),
+        let fold = match part(&table, row, split_at, val).map_err(unusable)? {
+            Part::Test => TEST,
+            Part::Train => TRAIN,
+            Part::Dropped => continue,
         };
         fold_of.insert(slice.slice_id.clone(), fold);
     }
     Ok(fold_of)
 }
 
-fn unexpected(split: &str, place: Place, got: &str) -> String {
-    format!("{place}: column \"{split}\": expected train, val or test, got \"{got}\"")
+/// How messages call a fold of the column.
+pub fn name(fold: i32) -> String {
+    let part = if usize::try_from(fold) == Ok(TEST) { Part::Test } else { Part::Train };
+    format!("split {}", part.words())
 }
 
 fn unusable(path: &Path, error: UserTableError) -> Error {
@@ -115,7 +116,7 @@ mod tests {
     }
 
     /// Rows in another order than the slices, one row that preprocess left out, a path with a comma.
-    const GOOD: &str = "path,patient_id,label,split\nc.png,p2,0,val\n\"dir/b, 1.png\",p1,0,test\nlost.png,p9,1,odd\na.png,p0,0,train\n";
+    const GOOD: &str = "path,patient_id,label,split\nc.png,p2,0,VAL\n\"dir/b, 1.png\",p1,0,Test\nlost.png,p9,1,odd\na.png,p0,0,train\n";
 
     #[test]
     fn rows_meet_slices_by_path() {
@@ -150,8 +151,8 @@ mod tests {
         let cases = [
             ("path,label\na.png,0\n", "column \"split\" is missing (found: path, label)"),
             (
-                "path,split\na.png,train\n\"dir/b, 1.png\",Test\nc.png,train\n",
-                "line 3: column \"split\": expected train, val or test, got \"Test\"",
+                "path,split\na.png,train\n\"dir/b, 1.png\",hold\nc.png,train\n",
+                "line 3: column \"split\": expected train, val or test, got \"hold\"; write one of the three",
             ),
             ("path,split\na.png,train\n\"dir/b, 1.png\",\nc.png,train\n", "got \"\""),
             ("path,split\na.png,train\nc.png,train\n", "no row for s1"),

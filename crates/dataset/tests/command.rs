@@ -283,7 +283,12 @@ fn a_split_column_holds_out_once() {
     .unwrap();
     let (code, _, err) = study.run(&set);
     assert_eq!(code, Some(5));
-    assert!(err.contains("patients in two folds (1): 0-00 in fold 0 = 0-00 in fold 1"), "{err}");
+    assert!(
+        err.contains(
+            "patients in two folds (1): 0-00 in split test = 0-00 in split train; give all rows of a patient one split"
+        ),
+        "{err}"
+    );
 }
 
 #[test]

@@ -5,10 +5,12 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use contract::config::{DEFAULTS, Precision};
+use contract::equipment;
 use contract::inspection::{Found, Inspection, Refusal};
 use contract::layout::Layout;
 use contract::owner::{self, Owned};
 use contract::plan::{self, Stage};
+use contract::splits::column::judge;
 use contract::user_table::{Audience, UserTable};
 use contract::{Coded, Config, Exit};
 
@@ -248,9 +250,12 @@ fn column(config: &Config) -> Option<Line> {
     let (column, manifest) = (config.dataset.split_column.as_ref()?, config.preprocess.manifest.as_ref()?);
     // What else is wrong with the manifest is what the preprocessing program says of it.
     let table = UserTable::read(manifest, &[], Audience::Owner).ok()?;
-    Some(match table.require([column.as_str()]) {
-        Ok(_) => Line::ok(SPLITS, format!("column \"{column}\" of {}", manifest.display())),
-        Err(error) => Line::error(SPLITS, Exit::Input, format!("{error}, or set dataset.split_column to one of them")),
+    if let Err(error) = table.require([column.as_str()]) {
+        return Some(Line::error(SPLITS, Exit::Input, format!("{error}, or set dataset.split_column to one of them")));
+    }
+    Some(match judge(&table, column, config) {
+        Ok(()) => Line::ok(SPLITS, format!("column \"{column}\" of {}", manifest.display())),
+        Err(fault) => Line::error(SPLITS, fault.exit, fault.message),
     })
 }
 
@@ -310,7 +315,7 @@ fn device(config: &Config, folder: &Path) -> Vec<Line> {
         };
     let one = |(device, method): (&str, &str)| match &equipment.cuda_problem {
         Some(problem) if device != "cpu" => {
-            let text = format!("{device}, which method {method} asks for: {problem}; set train.device=cpu");
+            let text = format!("{device}, which method {method} asks for: {problem}{}", equipment::cpu(problem));
             Line::error("device", Exit::Missing, text)
         }
         _ => {

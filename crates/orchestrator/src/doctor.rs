@@ -11,11 +11,15 @@ use contract::plan::Stage;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::programs::ADVICE;
 
 /// Below this, a study of a few hundred patients may not fit.
 const ENOUGH_DISK_GIB: f64 = 5.0;
 /// Below this, training ResNet18 at batch 16 may not fit.
 const ENOUGH_MEMORY_GIB: f64 = 4.0;
+/// What to do about a libtorch that is missing or another.
+const LIBRARIES: &str = "unpack the release's archive again and leave its libraries where they are, or, in the project's sources, \
+                         run `make setup` (or set LIBTORCH to that version) and build again";
 pub(crate) const GIB: f64 = (1_u64 << 30) as f64;
 
 /// The result of one check.
@@ -143,8 +147,7 @@ fn available(df: &str) -> Option<f64> {
 
 fn program(folder: &Path, stage: Stage) -> Result<String, String> {
     let path = folder.join(stage.program());
-    let hash =
-        hash::file(&path).map_err(|error| format!("{}: {error}; run `cargo build --release`", path.display()))?;
+    let hash = hash::file(&path).map_err(|error| format!("{}: {error}; {ADVICE}", path.display()))?;
     Ok(format!("{} (BLAKE3 {})", path.display(), &hash[..12]))
 }
 
@@ -152,7 +155,7 @@ fn program(folder: &Path, stage: Stage) -> Result<String, String> {
 pub(crate) fn ask(folder: &Path, stage: Stage, arguments: &[&OsStr]) -> Result<String, String> {
     let program = stage.program();
     let output = Command::new(folder.join(&program)).args(arguments).output();
-    let output = output.map_err(|error| format!("{program} does not start: {error}; run `cargo build --release`"))?;
+    let output = output.map_err(|error| format!("{program} does not start: {error}; {ADVICE}"))?;
     said(&program, &output)
 }
 
@@ -164,14 +167,13 @@ fn said(program: &str, output: &Output) -> Result<String, String> {
     let words = String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned();
     Err(match words.strip_prefix("error: ") {
         Some(words) => words.to_owned(),
-        None => format!("{program} does not run: {words}; run `make setup`, or set LIBTORCH and build again"),
+        None => format!("{program} does not run: {words}; {LIBRARIES}"),
     })
 }
 
 pub(crate) fn equipment(answer: &str) -> Result<Equipment, String> {
     let program = Stage::Train.program();
-    serde_json::from_str(answer)
-        .map_err(|error| format!("{program} says {answer:?} ({error}); run `cargo build --release`"))
+    serde_json::from_str(answer).map_err(|error| format!("{program} says {answer:?} ({error}); {ADVICE}"))
 }
 
 pub(crate) fn libtorch(found: &Equipment) -> Result<String, String> {
@@ -179,9 +181,7 @@ pub(crate) fn libtorch(found: &Equipment) -> Result<String, String> {
     let version = found.version.as_deref();
     let text = format!("{} in {}", version.unwrap_or("of unknown version"), folder.display());
     match version {
-        Some(version) if version != expected => Err(format!(
-            "{text}, expected {expected}: run `make setup`, or set LIBTORCH to that version and build again"
-        )),
+        Some(version) if version != expected => Err(format!("{text}, expected {expected}: {LIBRARIES}")),
         _ => Ok(format!("{text}; {threads} threads with train.threads: 0")),
     }
 }
@@ -254,7 +254,9 @@ mod tests {
         let printed = serde_json::to_string(&answer).unwrap() + "\n";
         let found = equipment(&said("chumoku-train", &output(0, &printed, "")).unwrap()).unwrap();
         assert_eq!(found, answer);
-        assert!(libtorch(&found).unwrap_err().contains("2.10.0 in /lib, expected 2.11.0: run `make setup`"));
+        assert!(
+            libtorch(&found).unwrap_err().contains("2.10.0 in /lib, expected 2.11.0: unpack the release's archive")
+        );
         assert!(gpu(&found).contains("no GPU is visible"));
         let right = Equipment { version: Some("2.11.0".to_owned()), gpus: 2, cuda_problem: None, ..found };
         assert_eq!(libtorch(&right).unwrap(), "2.11.0 in /lib; 3 threads with train.threads: 0");
@@ -262,7 +264,7 @@ mod tests {
         assert!(equipment("nothing").unwrap_err().contains("cargo build --release"));
         let words =
             said("chumoku-train", &output(127, "", "libtorch_cpu.so: cannot open shared object file\n")).unwrap_err();
-        assert!(words.contains("cannot open shared object file; run `make setup`"), "{words}");
+        assert!(words.contains("cannot open shared object file; unpack the release's archive"), "{words}");
         let words = model(Path::new("m.pt"), said("chumoku-preprocess", &output(6, "", "error: m.pt is another\n")));
         assert!(words.unwrap_err().starts_with("m.pt is another; run from the project's folder"));
         assert!(model(Path::new("m.pt"), Ok("ab".to_owned())).unwrap().contains("m.pt, as shipped (SHA-256 ab)"));

@@ -11,7 +11,7 @@ use contract::splits::SplitsError;
 use contract::table::TableError;
 use contract::{Coded, Exit};
 
-use crate::slurm;
+use crate::{programs, slurm};
 
 /// Why a study did not finish.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum Error {
     #[error(transparent)]
     Splits(SplitsError),
     /// A stage's program does not exist.
-    #[error("no program {program} in {folder}; build it with `cargo build --release`")]
+    #[error("no program {program} in {folder}; {ADVICE}", ADVICE = programs::ADVICE)]
     MissingProgram {
         /// Its name.
         program: String,
@@ -55,7 +55,7 @@ pub enum Error {
         holder: String,
     },
     /// A stage's program exists, but did not start.
-    #[error("cannot start {program}: {source}; build it anew with `cargo build --release`")]
+    #[error("cannot start {program}: {source}; {ADVICE}", ADVICE = programs::ADVICE)]
     Start {
         /// The program.
         program: PathBuf,
@@ -88,25 +88,25 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Weights that no run made yet.
-    #[error("no weights {path}: this run of the study is not trained; run `chumoku run {study}` first")]
+    #[error("no weights {path}: this run of the study is not trained; run `{command}` first")]
     Untrained {
         /// Where they should be.
         path: PathBuf,
-        /// The study's file.
-        study: PathBuf,
+        /// What trains it.
+        command: String,
     },
     /// Settings that are not those of the training.
     #[error(
         "settings of {task} changed: {keys}; the networks were trained on other pictures: put the settings back, or run \
-         `chumoku run {study}` again"
+         `{command}`"
     )]
     OtherPictures {
         /// The task that made the pictures.
         task: String,
         /// The keys.
         keys: String,
-        /// The study's file.
-        study: PathBuf,
+        /// What trains with these settings.
+        command: String,
     },
     /// A table that a stage program made for `chumoku predict`.
     #[error(transparent)]
@@ -170,14 +170,14 @@ pub enum Error {
         folder: PathBuf,
     },
     /// A file that is not what its receipt says.
-    #[error(
-        "{path} is not what its receipt says; `chumoku verify {study}` lists all such files, `chumoku run {study}` makes them again"
-    )]
+    #[error("{path} is not what its receipt says; `{verify}` lists all such files, `{run}` makes them again")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The study's file.
-        study: PathBuf,
+        /// What lists them.
+        verify: String,
+        /// What makes them again.
+        run: String,
     },
     /// A study of which a part was never made.
     #[error("study \"{study}\" is not finished ({reasons}); run `{command}` first")]

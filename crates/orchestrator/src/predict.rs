@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::programs::Programs;
-use crate::stage;
+use crate::{shell, stage};
 
 /// Digits of the content's hash in the name of the default folder.
 const DIGITS: usize = 12;
@@ -111,6 +111,11 @@ fn target(args: &PredictArgs, config: &Config, method: &str) -> Result<PathBuf, 
     Err(Error::Usage(format!("--out {name} is there and holds something else than a prediction; name a new folder")))
 }
 
+/// What trains the study with the settings of the command line.
+fn again(args: &PredictArgs) -> String {
+    shell::chumoku("run", &args.study, &args.set)
+}
+
 /// The networks that are asked.
 struct Ensemble<'a> {
     method: &'a Method,
@@ -139,7 +144,7 @@ impl<'a> Ensemble<'a> {
         }
         match models.iter().find(|(_, _, weights)| !weights.is_file()) {
             None => Ok(Self { method, models }),
-            Some((_, _, path)) => Err(Error::Untrained { path: path.clone(), study: args.study.clone() }),
+            Some((_, _, path)) => Err(Error::Untrained { path: path.clone(), command: again(args) }),
         }
     }
 
@@ -151,12 +156,12 @@ impl<'a> Ensemble<'a> {
         if keys.is_empty() {
             return Ok(());
         }
-        Err(Error::OtherPictures { task: task.id, keys: keys.join(", "), study: args.study.clone() })
+        Err(Error::OtherPictures { task: task.id, keys: keys.join(", "), command: again(args) })
     }
 
     /// What is not as it was when the networks were trained.
     fn warnings(&self, args: &PredictArgs, config: &Config) -> Vec<String> {
-        let again = format!("the networks were trained with others; run `chumoku run {}` again", args.study.display());
+        let again = format!("the networks were trained with others; put the settings back, or run `{}`", again(args));
         let warn = |task: &Task, counts: &dyn Fn(&str) -> bool| {
             let keys = changed(task).into_iter().filter(|key| counts(key)).collect::<Vec<_>>();
             (!keys.is_empty()).then(|| format!("settings of {} changed: {}; {again}", task.id, keys.join(", ")))

@@ -8,6 +8,10 @@ use contract::plan::Stage;
 
 use crate::error::Error;
 
+/// What to do about a program that is not there or does not start.
+pub const ADVICE: &str = "put it beside chumoku (all programs of one release or build lie in one folder), or, in the \
+                          project's sources, build all with `cargo build --release`";
+
 /// Path and content hash of the programs of some stages.
 #[derive(Debug, Clone)]
 pub struct Programs(BTreeMap<Stage, (PathBuf, String)>);

@@ -107,7 +107,7 @@ fn a_program_that_vanishes_on_the_way() {
     assert_eq!(answer.code, Some(6), "{answer:?}");
     let expected = format!("error: cannot start {}: No such file", folder.join("chumoku-dataset").display());
     assert!(last(&answer).starts_with(&expected), "{answer:?}");
-    assert!(last(&answer).ends_with("build it anew with `cargo build --release`"), "{answer:?}");
+    assert!(last(&answer).ends_with("build all with `cargo build --release`"), "{answer:?}");
     assert_eq!(study.run("", &["run", "study.yaml"]).code, Some(0), "with the programs of another folder");
 }
 

@@ -135,6 +135,27 @@ fn faults_of_a_splits_file_are_lines_of_the_check() {
 }
 
 #[test]
+fn faults_of_a_split_column_are_lines_of_the_check() {
+    let yaml = "study: s\npreprocess: {manifest: m.csv, model: m.pt}\ndataset: {split_column: split}\n";
+    let place = Place::new(&[("study.yaml", yaml), ("m.pt", ""), ("doctor.json", EQUIPMENT)]);
+    place.write("inspect.json", INSPECTION);
+    let good = "a,P0,0,Test\nb,P1,1,TEST\nc,P2,0,train\nd,P3,1,val\n";
+    for (more, code, part) in [
+        ("", 0, "ok       splits         column \"split\" of m.csv\n"),
+        ("e,P4,0,holdout\n", 4, "m.csv, line 6: column \"split\": expected train, val or test, got \"holdout\""),
+        ("e,P0,0,train\n", 5, "1 patients in both test and train, the first in line 2 (test) and line 6 (train)"),
+    ] {
+        place.write("m.csv", &format!("path,patient_id,label,split\n{good}{more}"));
+        place.checks(code, &[part]);
+    }
+    place.write(
+        "m.csv",
+        &format!("path,patient_id,label,split\n{}", good.replace("Test", "val").replace("TEST", "val")),
+    );
+    place.checks(5, &["got none of test; give some patients the other split"]);
+}
+
+#[test]
 fn a_bad_model_or_device_ends_with_6() {
     let place = Place::study("");
     place.write(

@@ -177,7 +177,8 @@ fn what_is_missing_or_fails_leaves_nothing_and_has_its_code() {
         ("", &["--fold", "2"], 2, "no run of method proposed fits: --fold is one of 0 to 1, --seed one of 0, 7"),
         ("", &["--set", "preprocess.sizes=3"], 3, "did you mean"),
         ("", &["--set", "dataset.folds=3"], 6, "fold-2/seed-0/weights.safetensors"),
-        ("", &["--set", "dataset.folds=3"], 6, "run `chumoku run study.yaml` first"),
+        ("", &["--set", "dataset.folds=3"], 6, "run `chumoku run study.yaml --set dataset.folds=3` first"),
+        ("", &["--set", "study=zz"], 6, "run `chumoku run study.yaml --set study=zz` first"),
         ("", &["--set", "classes=[a, b, c]"], 6, "expected 3 softmax values a slice, one a class, got 2"),
         (
             "fail prepare",
@@ -220,10 +221,14 @@ fn settings_that_changed_since_the_training_are_told() {
     let answer = study.predict("", &["--set", "preprocess.size=128"]);
     let refusal = "settings of preprocess changed: preprocess.size; the networks were trained on other pictures";
     assert!(answer.code == Some(3) && answer.err.contains(refusal), "{}", answer.err);
+    let command = "run `chumoku run study.yaml --set preprocess.size=128`";
+    assert!(answer.err.contains(command), "{}", answer.err);
     let answer = study.predict("", &["--set", "preprocess.min_lung_fraction=0.5"]);
     let warning =
         "warning: settings of preprocess changed: preprocess.min_lung_fraction; the networks were trained with others";
+    let command = "run `chumoku run study.yaml --set preprocess.min_lung_fraction=0.5`";
     assert!(answer.code == Some(0) && answer.err.contains(warning), "{}", answer.err);
+    assert!(answer.err.contains(command), "{}", answer.err);
     std::fs::write(study.path("model.pt"), "another").unwrap();
     assert!(study.predict("", &[]).err.contains("settings of preprocess changed: model;"));
 }

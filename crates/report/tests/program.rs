@@ -271,7 +271,7 @@ fn the_papers_numbers_stand_beside_the_studys_in_every_form() {
 
 #[test]
 fn bad_csv_files_are_explained() {
-    let cases: [(&str, &str); 11] = [
+    let cases: [(&str, &str); 12] = [
         (
             "slice_id,patient_id,label\na,p,1\n",
             "mine.csv, line 1: column \"prob\" is missing (found: slice_id, patient_id, label); add or rename a column",
@@ -290,11 +290,12 @@ fn bad_csv_files_are_explained() {
         ),
         (
             "slice_id,patient_id,label,prob\na,p,ill,0.5\n",
-            "line 2: column \"label\": expected a class's index (0, 1, ...), got \"ill\"; write an integer",
+            "line 2: column \"label\": expected a class's index (0, 1, ...), got \"ill\"; write the class's index",
         ),
         (
             "slice_id,patient_id,label,prob\nb,q,0,0.5\na,p,3,0.5\n",
-            "mine.csv, line 3: slice a: label: expected a label from 0 to 1, got 3; number the classes from 0",
+            "mine.csv, line 3: column \"label\": expected 0 or 1, because prob is one number, the probability of the positive class of \
+             two, got \"3\"; number the two classes 0 and 1; three or more need Parquet with prob as a list",
         ),
         (
             "slice_id,patient_id,label,prob\na,p,1,0.5\nb,p,1,0.5\na,p,1,0.5\n",
@@ -311,6 +312,10 @@ fn bad_csv_files_are_explained() {
         (
             "slice_id,patient_id,label,prob\na,p,1\n",
             "mine.csv, line 2: expected 4 cells as in the head, got 3; correct or leave out the line",
+        ),
+        (
+            "s0,P0,0,0.1\ns1,P1,1,0.9\n",
+            "line 1: column \"slice_id\" is missing (found: s0, P0, 0, 0.1); is the first line the head? if it is a row, write a head",
         ),
         ("slice_id,patient_id,label,prob\n", "has no rows"),
     ];

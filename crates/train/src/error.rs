@@ -31,21 +31,26 @@ pub enum Error {
     SliceMissing { slice_id: String, folds: PathBuf, slices: PathBuf },
     #[error("patient {patient_id} is on both sides of fold {fold} in {path}; run chumoku-dataset again")]
     Leak { patient_id: String, fold: usize, path: PathBuf },
-    #[error("fold {fold} does not exist in {path}: folds held out are {found}")]
+    #[error("fold {fold} does not exist in {path}: folds held out are {found}; run chumoku-dataset again")]
     NoSuchFold { fold: usize, path: PathBuf, found: String },
+    #[error("no run of the study is {asked}: its folds are {folds}; its methods are {methods}; choose among these")]
+    NoSuchRun { asked: String, methods: String, folds: String },
     #[error("method \"{name}\" is not in train.methods ({known})")]
     NoSuchMethod { name: String, known: String },
     #[error("fold {fold} leaves no slices to train on in {path}")]
     NothingToTrain { fold: usize, path: PathBuf },
     #[error("{path} is not a readable slices.parquet: {problem}; name one that chumoku-preprocess made")]
     NotSlices { path: PathBuf, problem: String },
-    #[error("{path} is not a safetensors file of weights: {problem}")]
+    #[error(
+        "{path} is not a safetensors file of weights: {problem}; name the weights.safetensors of a run, or, as train.init, also null or a file that \
+         tools/export_torchvision.py made"
+    )]
     NotWeights { path: PathBuf, problem: String },
     #[error("{path} does not fit the network: {problem}")]
     WrongWeights { path: PathBuf, problem: String },
     #[error("weights not found: {path}; train first, or give --weights")]
     NoWeights { path: PathBuf },
-    #[error("device \"{device}\" is not available: {problem}; set train.device=cpu")]
+    #[error("device \"{device}\" is not available: {problem}{}", contract::equipment::cpu(problem))]
     Device { device: String, problem: String },
     #[error(
         "the loss is {value} in epoch {epoch}, batch {batch} (method {method}): lower train.lr, or look at the slices of \
@@ -77,7 +82,7 @@ impl Coded for Error {
             Self::Table(_) | Self::Slice { .. } | Self::SliceMissing { .. } | Self::NothingToTrain { .. } => {
                 Exit::Input
             }
-            Self::NoSuchFold { .. } | Self::NotSlices { .. } => Exit::Input,
+            Self::NoSuchFold { .. } | Self::NoSuchRun { .. } | Self::NotSlices { .. } => Exit::Input,
             Self::Splits(error) => error.exit(),
             Self::Leak { .. } => Exit::Audit,
             Self::NotWeights { .. } | Self::WrongWeights { .. } | Self::NoWeights { .. } | Self::Device { .. } => {

@@ -51,10 +51,29 @@ pub fn start(tensors: &[(String, Tensor)], seed: u64, file: Option<&Path>) -> Re
     let all = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
     let (left, taken): (Vec<_>, Vec<_>) = all.partition(|(name, _)| is_drawn(name));
     draw(&left, seed);
-    weights::load_into(&taken, &found, path)?;
+    weights::load_into(&taken, &found, path).map_err(|error| with_remedy(error, &taken, &found))?;
     let drawn = if drawn.is_empty() { "nothing".to_owned() } else { drawn.join(" and ") };
     told.insert(0, format!("starts from {}: {} tensors", path.display(), taken.len()));
     Ok(Some(format!("{}; drawn from the seed: {drawn}", told.join(", "))))
+}
+
+/// Weights that do not fit, with what to do about it.
+fn with_remedy(error: Error, tensors: &[(String, Tensor)], found: &BTreeMap<String, Tensor>) -> Error {
+    let Error::WrongWeights { path, problem } = error else { return error };
+    let channels = |tensor: Option<&Tensor>| tensor.and_then(|tensor| tensor.size().get(1).copied());
+    let (have, want) = (channels(found.get(FIRST)), channels(target(tensors, FIRST)));
+    let has_branch = found.keys().any(|name| is_attention(name));
+    let wants_branch = tensors.iter().any(|(name, _)| is_attention(name));
+    let mut remedies = Vec::new();
+    if have != want {
+        remedies.extend(have.filter(|have| matches!(have, 1 | 3)).map(|have| format!("set train.channels: {have}")));
+    }
+    if has_branch && !wants_branch {
+        remedies.push("give it to a method with an attention branch (train.loss other than resnet18)".to_owned());
+    }
+    let own = if remedies.is_empty() { String::new() } else { format!("{}; or ", remedies.join(" and ")) };
+    let others = "name the file of a network as this one, or set train.init: null";
+    Error::WrongWeights { path, problem: format!("{problem}; {own}{others}") }
 }
 
 fn is_head(name: &str) -> bool {

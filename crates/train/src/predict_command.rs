@@ -39,7 +39,8 @@ pub fn run(weights: &[PathBuf], slices: &Path, out: &Path, device: &str, threads
         order.iter().for_each(|order| predict::reorder(&mut answer, order));
         if answers.first().is_some_and(|first: &Vec<Prediction>| shape_of(first) != shape_of(&answer)) {
             let problem =
-                "another number of classes, or with and without attention, than the weights before it".to_owned();
+                "another number of classes, or with and without attention, than the weights before it; give weights of one method"
+                    .to_owned();
             return Err(Error::WrongWeights { path: path.clone(), problem });
         }
         answers.push(answer);
@@ -93,7 +94,7 @@ pub fn open(path: &Path, side: usize, device: Device) -> Result<(Model, Settings
     let found = weights::read(path)?;
     let (architecture, channels, classes) = shape(&found, path)?;
     let model = Model::new(architecture, channels, classes, Compute::of_side(side as i64), device);
-    weights::load_into(&model.tensors, &found, path)?;
+    weights::load_into(&model.tensors, &found, path).map_err(of_a_run)?;
     let origins = origins_of(path, classes)?;
     let Some((mean, std)) = origins.normalisation else {
         let problem = format!("no train.mean and train.std in {CONFIG} beside it or in the defaults");
@@ -102,6 +103,16 @@ pub fn open(path: &Path, side: usize, device: Device) -> Result<(Model, Settings
     let (method, fold, seed) = origins.run.clone().unwrap_or_else(|| ("weights".to_owned(), -1, -1));
     let origin = Origin { method, fold, seed };
     Ok((model, Settings { pixels: Pixels { mean, std, channels: channels as usize }, origin, origins }))
+}
+
+/// What to do about weights that are no network's.
+const RUN: &str = "name the weights.safetensors of a run";
+
+fn of_a_run(error: Error) -> Error {
+    match error {
+        Error::WrongWeights { path, problem } => Error::WrongWeights { path, problem: format!("{problem}; {RUN}") },
+        other => other,
+    }
 }
 
 /// What is known of a network of `classes` classes; of one without `config.yaml` no more than the defaults' normalisation.
@@ -129,7 +140,7 @@ fn origins_of(path: &Path, classes: i64) -> Result<Origins, Error> {
 /// Architecture, input channels and classes of a state dict.
 fn shape(found: &BTreeMap<String, Tensor>, path: &Path) -> Result<(Architecture, i64, i64), Error> {
     let size = |name: &str, axis: usize| {
-        let missing = || Error::WrongWeights { path: path.to_owned(), problem: format!("missing: {name}") };
+        let missing = || Error::WrongWeights { path: path.to_owned(), problem: format!("missing: {name}; {RUN}") };
         found.get(name).and_then(|tensor| tensor.size().get(axis).copied()).ok_or_else(missing)
     };
     let architecture = if found.contains_key("att_conv.weight") { Architecture::Abn } else { Architecture::ResNet18 };

@@ -35,6 +35,30 @@ pub struct Selection {
     pub seed: Option<u64>,
 }
 
+impl Selection {
+    /// The error for a selection that no run of the study fits.
+    fn nothing(&self, config: &Config, folds: usize) -> Error {
+        let option = |name: &str, value: Option<String>| value.map(|value| format!("--{name} {value}"));
+        let asked = [
+            option("method", self.method.clone()),
+            option("fold", self.fold.map(|fold| fold.to_string())),
+            option("seed", self.seed.map(|seed| seed.to_string())),
+        ];
+        let named = |method: &&Method| self.method.as_ref().is_none_or(|only| *only == method.name);
+        let seeds = |method: &Method| format!("{} with seeds {}", method.name, listed(&method.seeds));
+        let methods: Vec<String> = config.methods.iter().filter(named).map(seeds).collect();
+        Error::NoSuchRun {
+            asked: asked.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            methods: methods.join("; "),
+            folds: listed(&(0..folds as u64).collect::<Vec<_>>()),
+        }
+    }
+}
+
+fn listed(numbers: &[u64]) -> String {
+    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Trains every selected run of the study that is not up to date.
 ///
 /// # Errors
@@ -56,9 +80,7 @@ pub fn run(config: &Config, selection: &Selection, force: bool) -> Result<(), Er
             && selection.seed.is_none_or(|only| only == *seed)
     });
     if runs.is_empty() {
-        let found = (0..folds).map(|fold| fold.to_string()).collect::<Vec<_>>().join(", ");
-        let (fold, path) = (selection.fold.unwrap_or_default(), Layout::new(config).folds_table());
-        return Err(Error::NoSuchFold { fold, path, found });
+        return Err(selection.nothing(config, folds));
     }
     owner::claim(config).map_err(TaskError::Owned)?;
     let mut inputs = None;

@@ -154,6 +154,20 @@ fn bad_input_ends_with_its_exit_code_and_says_where() {
 }
 
 #[test]
+fn a_selection_without_a_run_says_what_there_is() {
+    let study = Study::new(FAST);
+    for (option, value) in [("--seed", "5"), ("--fold", "9")] {
+        let mut command = Command::cargo_bin("chumoku-train").unwrap();
+        command.arg("--config").arg(study.yaml()).args(["--method", "proposed", option, value]);
+        let text = stderr(command.assert().code(4));
+        let expected = format!(
+            "no run of the study is --method proposed {option} {value}: its folds are 0, 1; its methods are proposed with seeds 0"
+        );
+        assert!(text.contains(&expected), "{text}");
+    }
+}
+
+#[test]
 fn a_leak_and_a_missing_fold_are_refused() {
     let study = Study::new(FAST);
     let folds = study.path().join("data/tiny/2_folds/folds.parquet");

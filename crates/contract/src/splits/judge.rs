@@ -72,6 +72,10 @@ impl Splits {
             let unknown = nobody.into_iter().map(|(place, _)| place).collect();
             return Ok(Resolved { fold_of: fold_of(&sides), kind, unknown });
         }
+        // Who is forgotten may be somebody whose id is written otherwise.
+        if nobody.iter().any(|(_, name)| known.near(name).is_some()) {
+            return Err(self.error(Exit::Input, self.nobody(&nobody, known)));
+        }
         let exit = findings.iter().map(|finding| finding.exit).find(|exit| *exit == Exit::Audit).unwrap_or(Exit::Input);
         let texts: Vec<&str> = findings.iter().map(|finding| finding.text.as_str()).collect();
         Err(self.error(exit, texts.join(". Also: ")))

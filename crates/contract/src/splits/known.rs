@@ -12,6 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::id::Key;
+use crate::user_table::alike::normal_form;
+
+/// Digits of a number to which zeros in front are tried.
+const WIDEST: usize = 16;
 
 /// What ids of a file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,7 +158,20 @@ impl<'a> Known<'a> {
         if digits && zeros.into_iter().any(|other| is(&other)) {
             return Some("leading zeros");
         }
-        (is(&name.to_lowercase()) || is(&name.to_uppercase())).then_some("case")
+        let cases = |name: &str| [name.to_owned(), name.to_lowercase(), name.to_uppercase()];
+        if cases(name).iter().any(|other| is(other)) {
+            return Some("case");
+        }
+        let normal = normal_form(name);
+        if self.patients.keys().any(|other| other != name && normal_form(other) == normal) {
+            return Some("zeros, case or blanks");
+        }
+        // PH-1 for PH-0001: the number at the end, however wide.
+        let letters = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        let number = name[letters.len()..].trim_start_matches('0');
+        let mut padded = (1..=WIDEST).map(|width| format!("{letters}{number:0>width$}"));
+        (letters.len() < name.len() && padded.any(|other| cases(&other).iter().any(|other| is(other))))
+            .then_some("zeros in front of a number, or in them and case")
     }
 }
 

@@ -8,6 +8,7 @@
 //! No message quotes an id: an id of the user's own must not leave the user's own files. Messages name places instead,
 //! `entry 3 of val of fold 0`: folds from 0 as everywhere, entries of a list from 1.
 
+pub mod column;
 mod json;
 pub mod judge;
 pub mod known;
@@ -24,9 +25,9 @@ use json::Json;
 /// What the file has to be.
 const EXPECTED: &str = "expected a list of {\"train\": [patient ids], \"val\": [patient ids]}, an entry for each fold";
 
-/// How a pickle becomes what is read here.
-const CONVERT: &str = "python3 -c \"import json, pickle; json.dump([{k: [str(i) for i in v] for k, v in f.items()} for f in \
-                       pickle.load(open('splits_final.pkl', 'rb'))], open('splits_final.json', 'w'))\"";
+/// How a pickle becomes what is read here; the two paths are its arguments.
+const CONVERT: &str = "python3 -c \"import json, pickle, sys; json.dump([{k: [str(i) for i in v] for k, v in f.items()} for f in \
+                       pickle.load(open(sys.argv[1], 'rb'))], open(sys.argv[2], 'x'))\"";
 
 /// Why a splits file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -192,8 +193,8 @@ fn text(path: &Path, bytes: &[u8]) -> Result<String, String> {
     let is_pickle = path.extension().is_some_and(|extension| extension == "pkl" || extension == "pickle");
     match bytes {
         [] => Err(format!("the file is empty; {EXPECTED}")),
-        [PICKLE, ..] => Err(pickle()),
-        _ if is_pickle => Err(pickle()),
+        [PICKLE, ..] => Err(pickle(path)),
+        _ if is_pickle => Err(pickle(path)),
         [0x1f, 0x8b, ..] => Err("a file that gzip made; unpack it with gunzip".to_owned()),
         [b'P', b'K', 3, 4, ..] => Err("a ZIP file; unpack it and name the splits_final.json that is in it".to_owned()),
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
@@ -206,8 +207,23 @@ fn text(path: &Path, bytes: &[u8]) -> Result<String, String> {
     }
 }
 
-fn pickle() -> String {
-    format!("a Python pickle, which may run code when it is read; if you trust it, convert it with {CONVERT}")
+fn pickle(path: &Path) -> String {
+    let json = unused(path);
+    let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', "'\\''"));
+    format!(
+        "a Python pickle, which may run code when it is read; if you trust it, convert it with {CONVERT} {} {} and set \
+         dataset.splits to {}",
+        quoted(path),
+        quoted(&json),
+        json.display()
+    )
+}
+
+/// The path of a JSON file beside a file that is not there yet.
+fn unused(path: &Path) -> PathBuf {
+    let numbered = |number: u32| path.with_extension(format!("{number}.json"));
+    let first = std::iter::once(path.with_extension("json"));
+    first.chain((2..1000).map(numbered)).find(|json| !json.exists()).unwrap_or_else(|| path.with_extension("new.json"))
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {

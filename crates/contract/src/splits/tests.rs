@@ -97,7 +97,15 @@ fn files_of_another_form_are_refused_without_their_ids() {
     let (folder, path) = written(b"[]");
     let pickle = folder.path().join("splits_final.pkl");
     std::fs::rename(path, &pickle).unwrap();
-    assert!(Splits::read(&pickle).unwrap_err().to_string().contains("python3 -c"));
+    let renamed = folder.path().join("it's folds.pkl");
+    std::fs::rename(pickle, &renamed).unwrap();
+    for (expected, there) in [("it's folds.json", None), ("it's folds.2.json", Some("it's folds.json"))] {
+        there.iter().for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
+        let text = Splits::read(&renamed).unwrap_err().to_string();
+        assert!(text.contains("python3 -c") && text.contains("/it'\\''s folds.pkl' "), "{text}");
+        let set = format!("and set dataset.splits to {}", folder.path().join(expected).display());
+        assert!(text.ends_with(&set), "{text}");
+    }
 }
 
 #[test]

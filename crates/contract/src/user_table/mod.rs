@@ -302,10 +302,10 @@ impl UserTable {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             format!("found: {}{more}", names.join(", "))
         } else {
-            format!("{} columns, none of a known name; is the head the first line?", self.columns.len())
+            format!("{} columns, none of a known name", self.columns.len())
         };
         let blanks = matches!(&self.columns[..], [one] if one.name.split_whitespace().count() > 1);
-        let advice = if blanks { "separate the columns by commas, not blanks" } else { "add or rename a column" };
+        let advice = if blanks { "separate the columns by commas, not blanks" } else { any_advice(any, &self.places) };
         self.fault(self.head(), format!("column \"{name}\" is missing ({found}); {advice}"))
     }
 
@@ -462,6 +462,16 @@ impl UserTable {
             });
         }
         Ok(numbers)
+    }
+}
+
+/// What to do about a column that is not there. Where no name of the head is known, the first line may be a row.
+fn any_advice(any: bool, places: &Places) -> &'static str {
+    match places {
+        Places::Lines(..) if !any => {
+            "is the first line the head? if it is a row, write a head above it; if it is the head, rename its columns"
+        }
+        _ => "add or rename a column",
     }
 }
 

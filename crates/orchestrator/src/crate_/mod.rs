@@ -160,7 +160,7 @@ fn finished(
     let mut damaged =
         why.iter().map(|(_, reason)| if let Reason::Output { file, .. } = reason { Some(file) } else { None });
     if let (Some(Some(path)), true) = (damaged.next(), damaged.all(|file| file.is_some())) {
-        return Err(Error::Damaged { path: path.clone(), study: args.study.clone() });
+        return Err(other_bytes(args, path.clone()));
     }
     let reasons: Vec<String> = why.iter().map(|(task, reason)| format!("{}: {reason}", task.id)).collect();
     let unfinished = |reasons| {
@@ -175,6 +175,12 @@ fn finished(
         Ok(Done { task: task.clone(), receipt })
     };
     Ok((graph.tasks().iter().map(done).collect::<Result<_, Error>>()?, rebuilt))
+}
+
+/// The error for a file that is not what its receipt says.
+fn other_bytes(args: &CrateArgs, path: PathBuf) -> Error {
+    let command = |name| shell::chumoku(name, &args.study, &args.set);
+    Error::Damaged { path, verify: command("verify"), run: command("run") }
 }
 
 fn ending(out: &Path, entries: &[Entry], config: &Config) -> String {
@@ -271,7 +277,7 @@ impl Crate<'_> {
         }
         let bytes = std::fs::read(&source).map_err(failed)?;
         if hash::bytes(&bytes) != hash {
-            return Err(Error::Damaged { path: source, study: self.args.study.clone() });
+            return Err(other_bytes(self.args, source));
         }
         if let Some(reason) = select::refused(&bytes, self.args, &self.scrubber) {
             return Ok(Entry { note: Some(reason.to_owned()), ..entry });

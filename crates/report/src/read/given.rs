@@ -12,6 +12,11 @@ use crate::predictions::Row;
 
 /// What a label must be.
 const LABEL: &str = "a class's index (0, 1, ...)";
+/// What a label must be where `prob` is one number.
+const TWO: &str = "0 or 1, because prob is one number, the probability of the positive class of two";
+/// What to do about another label.
+const MORE: &str =
+    "number the two classes 0 and 1; three or more need Parquet with prob as a list, a probability for each class";
 /// What to do about a value that is no probability.
 const NO_PROBABILITY: &str = "write probabilities, not logits or percent, or leave the row out";
 
@@ -40,6 +45,7 @@ pub fn given(path: &Path, positive: usize) -> Result<Given, Error> {
     let patients = table.ids(patient_at)?;
     let mut remarks = patients.remarks;
     let labels = labels(&table, label_at, positive, &mut remarks)?;
+    check_two_classes(&table, [label_at, prob_at], &labels)?;
     let probs = probabilities(&table, prob_at, positive)?;
     if probs.iter().flatten().all(|p| *p == 0.0 || *p == 1.0) {
         remarks.push(
@@ -90,7 +96,7 @@ fn labels(
         labels.push(match truth {
             Some(_) if positive != 1 => return Err(table.wrong(row, at, LABEL, "write 0 and 1")),
             Some(truth) => i64::from(truth),
-            None => table.integer(row, at, LABEL)?,
+            None => index(table, row, at)?,
         });
         any_truth |= truth.is_some();
     }
@@ -98,6 +104,25 @@ fn labels(
         remarks.push("labels True and False were read as the classes 1 and 0".to_owned());
     }
     Ok(labels)
+}
+
+/// A label that is an integer.
+fn index(table: &UserTable, row: usize, at: usize) -> Result<i64, UserTableError> {
+    match table.columns()[at].cell(row) {
+        Cell::Text(text) if text.chars().any(char::is_alphabetic) && !value::is_missing(text) => {
+            Err(table.wrong(row, at, LABEL, "write the class's index"))
+        }
+        _ => table.integer(row, at, LABEL),
+    }
+}
+
+/// Refuses labels beyond two classes where a probability is one number.
+fn check_two_classes(table: &UserTable, [label_at, prob_at]: [usize; 2], labels: &[i64]) -> Result<(), UserTableError> {
+    let is_list = matches!(table.columns()[prob_at].values, Values::Lists(_));
+    match labels.iter().position(|label| !(0..=1).contains(label)) {
+        Some(row) if !is_list => Err(table.wrong(row, label_at, TWO, MORE)),
+        _ => Ok(()),
+    }
 }
 
 /// The probabilities of each row, one for each class.
