@@ -5,8 +5,8 @@
 
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, Axis};
 
-/// Lengths that a voxel of CT may have, mm: far beyond any scanner, but not metres or micrometres.
-const VOXEL_MM: std::ops::RangeInclusive<f64> = 0.01..=100.0;
+/// Lengths that a voxel of CT may have, mm: beyond any scanner and any gap between few slices, but not metres or micrometres.
+const VOXEL_MM: std::ops::RangeInclusive<f64> = 0.01..=250.0;
 
 /// A 3x4 matrix from voxel indices (i, j, k, 1) to RAS millimetres.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,12 +75,12 @@ impl Affine {
         self.0.map(|row| row[axis])
     }
 
-    /// What cannot be right of the size of voxels of a CT, in words; `None` if nothing is wrong. A voxel is 0.01 to 100 mm long.
+    /// What cannot be right of the size of voxels of a CT, in words; `None` if nothing is wrong. A voxel is 0.01 to 250 mm long.
     pub fn implausible(&self) -> Option<String> {
         let lengths = [0, 1, 2].map(|axis| dot(self.step(axis), self.step(axis)).sqrt());
         let is_right = |length: &f64| VOXEL_MM.contains(length);
         let [x, y, z] = lengths;
-        (!lengths.iter().all(is_right)).then(|| format!("voxels of {x} x {y} x {z} mm, expected 0.01 to 100 mm"))
+        (!lengths.iter().all(is_right)).then(|| format!("voxels of {x} x {y} x {z} mm, expected 0.01 to 250 mm"))
     }
 
     /// Volume of a voxel, mm3.

@@ -170,5 +170,6 @@ fn masks_that_do_not_fit_are_errors() {
         .fails(4, &["lesions.parquet", "mask of A/1.dcm has (128, 96) pixels", "(96, 128)"]);
     study(&[row(96, 100, good.clone())]).fails(4, &["has 12288 bytes, expected height x width = 96 x 100"]);
     study(&[row(96, 128, vec![255; 96 * 128])]).fails(4, &["has the value 255, expected 0 and 1"]);
-    study(&[row(96, 128, good.clone()), row(96, 128, good)]).fails(4, &["A/1.dcm is there twice"]);
+    study(&[row(96, 128, good.clone()), row(96, 128, good)])
+        .fails(4, &["row 2", "is that of a source that is there already"]);
 }

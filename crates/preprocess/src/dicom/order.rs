@@ -43,7 +43,11 @@ pub(super) fn order(slices: Vec<Header>, skipped: &mut Vec<Skipped>) -> Result<O
         return Err((slices, found));
     };
     let (mut slices, remark) = match by {
-        By::Position => (slices, numbers_disagree(&places).then_some(NUMBERS_OUT_OF_STEP)),
+        By::Position => {
+            // The frames of a file are numbered by their place in it, which says nothing.
+            let stated = slices.iter().all(|slice| slice.frame.is_none());
+            (slices, (stated && numbers_disagree(&places)).then_some(NUMBERS_OUT_OF_STEP))
+        }
         By::Location => {
             let corner = slices.iter().find(|slice| slice.has_position).map(|slice| slice.plane.position);
             let corner = corner.unwrap_or_default();
