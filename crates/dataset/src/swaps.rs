@@ -10,7 +10,7 @@
 //!   nor the difference between the largest and the smallest fold ever grows, and the search ends.
 //! - The fold that is furthest off comes first, with the swap that leaves it and its partner nearest to their share. If no swap
 //!   helps it, the next fold has its turn.
-//! - Work is bounded by [`WORK`]: a few milliseconds for hundreds of patients, under a second for any study.
+//! - Work is bounded by `WORK`: a few milliseconds for hundreds of patients, under a second for any study.
 //!
 //! This is local search for multi-way number partitioning with the number of items in each part fixed; it finds no optimum, and the
 //! tests hold it against one found by trying everything.

@@ -38,9 +38,9 @@ const MOST_VOXELS: u64 = 1 << 30;
 const CHUNK: usize = 1 << 13;
 
 /// Remark: the header states neither sform nor qform; columns to the left and rows to the back were assumed.
-const SIDES_UNKNOWN: &str = "orientation_not_stated";
+pub const SIDES_UNKNOWN: &str = "orientation_not_stated";
 /// Remark: qform and sform differ by more than 1 degree or 1 mm; the sform was taken.
-const FORMS_DISAGREE: &str = "qform_and_sform_disagree";
+pub const FORMS_DISAGREE: &str = "qform_and_sform_disagree";
 
 /// A volume read from NIfTI.
 #[derive(Debug)]

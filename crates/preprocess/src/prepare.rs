@@ -109,7 +109,7 @@ fn series_id(rank: usize) -> String {
     if rank == 0 { SERIES.to_owned() } else { format!("{SERIES}-{}", rank + 1) }
 }
 
-/// The place of a series that [`series_id`] named.
+/// The place of a series with this name.
 pub fn rank(series_id: &str) -> usize {
     let number = series_id.strip_prefix(SERIES).and_then(|rest| rest.strip_prefix('-')?.parse::<usize>().ok());
     number.map_or(0, |number| number.saturating_sub(1))
