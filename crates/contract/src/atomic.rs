@@ -211,3 +211,29 @@ impl Folder {
         let _ = fs::remove_dir_all(&self.path);
     }
 }
+/// A message if `out` is one of the files that are read: writing would replace the user's own. `None` if it is not.
+pub fn is_input<'a>(out: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Option<String> {
+    let real = out.canonicalize().ok()?;
+    let mut inputs = inputs.into_iter().filter_map(|input| input.canonicalize().ok());
+    inputs
+        .any(|input| input == real)
+        .then(|| format!("{} is input and output; name another file to write to", out.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_that_are_inputs_are_named_by_whatever_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, link) = (folder.path().join("a.csv"), folder.path().join("link.csv"));
+        std::fs::write(&input, "data").unwrap();
+        std::os::unix::fs::symlink(&input, &link).unwrap();
+        let dotted = folder.path().join(".").join("a.csv");
+        for out in [&input, &link, &dotted] {
+            assert!(is_input(out, [input.as_path()]).is_some_and(|message| message.contains("is input and output")));
+        }
+        assert_eq!(is_input(&folder.path().join("b.csv"), [input.as_path()]), None);
+    }
+}

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
+use contract::atomic;
 use contract::progress::Mode;
 use ndarray::{Array2, Array3, Axis, ShapeBuilder};
 use rayon::prelude::*;
@@ -67,12 +68,8 @@ pub fn run(args: &SegmentArgs) -> Result<(), Error> {
         let name = args.output.display();
         return Err(Error::Usage(format!("the output must end in .nii or .nii.gz, got {name}")));
     }
-    let real = |path: &Path| path.canonicalize().ok();
-    if real(&args.output).is_some_and(|output| real(&args.input) == Some(output)) {
-        return Err(Error::Usage(format!(
-            "{} is input and output; name another file for the mask",
-            args.input.display()
-        )));
+    if let Some(message) = atomic::is_input(&args.output, [args.input.as_path()]) {
+        return Err(Error::Usage(message));
     }
     let [low, high] = args.image_hu[..] else { unreachable!("clap takes two values") };
     if low >= high {

@@ -22,6 +22,9 @@ const RESAMPLES: usize = 2000;
 /// # Errors
 /// See [`Error`].
 pub fn metrics(path: &Path, json: Option<&Path>, (positive, rule): (usize, PatientRule)) -> Result<String, Error> {
+    if let Some(message) = json.and_then(|json| contract::atomic::is_input(json, [path])) {
+        return Err(Error::Usage(message));
+    }
     let fault = |fault| located(path, positive, fault);
     let given = read::given(path, positive)?;
     given.remarks.iter().for_each(|remark| contract::say!("warning: {remark}"));

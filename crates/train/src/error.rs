@@ -23,6 +23,8 @@ pub enum Error {
     Table(#[from] TableError),
     #[error(transparent)]
     Splits(#[from] SplitsError),
+    #[error("{0}")]
+    Usage(String),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
     #[error("{path}, slice {slice_id}: {problem}; run chumoku-preprocess again")]
@@ -79,6 +81,7 @@ impl Coded for Error {
             Self::Task(error) => error.exit(),
             Self::Instructions(error) => error.exit(),
             Self::NoSuchMethod { .. } => Exit::Config,
+            Self::Usage(_) => Exit::Usage,
             Self::Table(_) | Self::Slice { .. } | Self::SliceMissing { .. } | Self::NothingToTrain { .. } => {
                 Exit::Input
             }

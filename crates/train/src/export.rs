@@ -33,6 +33,9 @@ const TOLERANCE: f64 = 1e-5;
 /// # Errors
 /// Weights that are missing or do not fit, a file that cannot be written, outputs that differ.
 pub fn run(weights: &Path, out: &Path, side: i64) -> Result<(), Error> {
+    if let Some(message) = atomic::is_input(out, [weights]) {
+        return Err(Error::Usage(message));
+    }
     device::open("cpu", 1)?;
     let (model, settings) = predict_command::open(weights, LAYOUT_SIDE, Device::Cpu)?;
     let bytes = tch::no_grad(|| script(&model, settings.pixels, out))?;

@@ -21,6 +21,10 @@ use crate::{Error, data, device, weights};
 /// # Errors
 /// Weights that are missing or do not fit, slices that cannot be read, a device that is not there.
 pub fn run(weights: &[PathBuf], slices: &Path, out: &Path, device: &str, threads: u32) -> Result<(), Error> {
+    let inputs = weights.iter().map(PathBuf::as_path).chain([slices]);
+    if let Some(message) = contract::atomic::is_input(out, inputs) {
+        return Err(Error::Usage(message));
+    }
     let device = device::open(device, threads)?;
     let slices = data::read_slices(slices).map_err(not_slices)?;
     // The order of the classes that all outputs get.

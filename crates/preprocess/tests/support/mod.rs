@@ -145,6 +145,15 @@ impl Slice {
         self
     }
 
+    fn put_text(&self, object: &mut InMemDicomObject) {
+        for (tag, vr, text) in &self.text {
+            match text.is_empty() {
+                true => drop(object.remove_element(*tag)),
+                false => drop(object.put(InMemElement::new(*tag, *vr, PrimitiveValue::from(text.as_str())))),
+            }
+        }
+    }
+
     /// Writes the slice; stored values are HU + 1024, corners are padding of -2000.
     pub fn write(&self, path: &Path) {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder is made");
@@ -200,12 +209,7 @@ impl Slice {
         put(tags::PIXEL_PADDING_VALUE, VR::SS, PrimitiveValue::from(-2000_i16));
         let words: Vec<u16> = stored.iter().map(|value| value.cast_unsigned()).collect();
         put(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(words.into()));
-        for (tag, vr, text) in &self.text {
-            match text.is_empty() {
-                true => drop(object.remove_element(*tag)),
-                false => drop(object.put(InMemElement::new(*tag, *vr, PrimitiveValue::from(text.as_str())))),
-            }
-        }
+        self.put_text(&mut object);
         let meta = FileMetaTableBuilder::new()
             .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
             .media_storage_sop_class_uid(uids::CT_IMAGE_STORAGE)
