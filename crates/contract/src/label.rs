@@ -1,7 +1,8 @@
 //! The class that a label of a user's table means: the class of that name, else the class of that index.
 //!
 //! Names win. Where all classes are called by numbers, a number is a name and never an index. Where some are, a number that is the
-//! name of one class and the index of another is refused, and so is an index: a column has names or indices, not both.
+//! name of one class and the index of another is refused, and so is an index where a class is called by
+//! another number than its own: a column has names or indices, not both.
 
 use crate::user_table::value;
 
@@ -50,6 +51,11 @@ pub fn parse(label: &str, classes: &[String]) -> Result<usize, String> {
         (Some(found), false) => Ok(found),
         (None, false) => Err(refused("is not a class of the study; write a class's index, from 0, or its name")),
     }
+}
+
+/// True for a class that is called by another number than its index.
+fn is_other_number((index, class): (usize, &String)) -> bool {
+    class.trim().parse::<f64>().is_ok_and(|number| number != index as f64)
 }
 
 /// Whether classes are called by numbers, which then are names and not indices.
@@ -113,7 +119,11 @@ mod tests {
     #[test]
     fn a_number_that_could_be_either_is_refused() {
         let classes = ["healthy", "2", "1"];
-        assert_eq!([read("0", &classes), read("healthy", &classes)], [Ok(0), Ok(0)]);
+        assert_eq!(read("healthy", &classes), Ok(0));
+        // 1 as an index and 2 as a name would be one class: names or indices, not both.
+        for (label, classes) in [("0", &classes[..]), ("1", &["healthy", "2"]), ("0", &["healthy", "1.5"])] {
+            assert!(read(label, classes).is_err_and(|text| text.contains("write the names")), "{label}");
+        }
         for label in ["1", "2"] {
             assert!(read(label, &classes).is_err_and(|text| text.contains("the index of another")), "{label}");
         }
