@@ -31,7 +31,7 @@ pub fn parse(label: &str, classes: &[String]) -> Result<usize, String> {
                 Err(refused("is the name of one class and the index of another; write the names of the classes"))
             }
             (Some(found), _) => Ok(found),
-            (None, Some(_)) if classes.iter().any(|class| class.trim().parse::<f64>().is_ok()) => Err(refused(
+            (None, Some(_)) if classes.iter().enumerate().any(is_other_number) => Err(refused(
                 "is an index, and a class of the study is called by a number; write the names of the classes",
             )),
             (None, Some(found)) => Ok(found),

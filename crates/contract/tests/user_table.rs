@@ -255,7 +255,7 @@ fn columns_are_found_by_name_or_refused() {
 fn ids_do_not_reach_a_log() {
     let (_folder, path) = place("t.csv", b"P001,0\nP002,1\n");
     let error = UserTable::read(&path, &[], Audience::Log).unwrap().require(["patient_id"]).unwrap_err().to_string();
-    assert!(!error.contains("P001") && error.contains("is the head the first line?"), "{error}");
+    assert!(!error.contains("P001") && error.contains("is the first line the head?"), "{error}");
     let text = b"patient_id,label\nP01,0\nP1,0\np1,1\n";
     let (_folder, path) = place("t.csv", text);
     let remark = |audience| UserTable::read(&path, &[], audience).unwrap().ids(0).unwrap().remarks.remove(0);

@@ -140,6 +140,7 @@ fn faults_of_a_split_column_are_lines_of_the_check() {
     let place = Place::new(&[("study.yaml", yaml), ("m.pt", ""), ("doctor.json", EQUIPMENT)]);
     place.write("inspect.json", INSPECTION);
     let good = "a,P0,0,Test\nb,P1,1,TEST\nc,P2,0,train\nd,P3,1,val\n";
+    ["a", "b", "c", "d", "e"].into_iter().for_each(|file| place.write(file, ""));
     for (more, code, part) in [
         ("", 0, "ok       splits         column \"split\" of m.csv\n"),
         ("e,P4,0,holdout\n", 4, "m.csv, line 6: column \"split\": expected train, val or test, got \"holdout\""),
