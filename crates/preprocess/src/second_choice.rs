@@ -34,7 +34,7 @@ impl SecondChoice<'_> {
     /// `first`, or, if it shows hardly any lung and another series of the study more, that one and `first` without rows.
     ///
     /// # Errors
-    /// A slice of another series is damaged or suspect, or the network fails.
+    /// The program was interrupted. Another series that is damaged or suspect is passed over with a note.
     pub fn replace(&self, series: &Series, first: Finished, finisher: &mut Finisher) -> Result<Vec<Finished>, Error> {
         let (kept, slices) = first.kept();
         if kept as f64 >= FEW * slices as f64 || series.alternatives.is_empty() {
@@ -42,7 +42,15 @@ impl SecondChoice<'_> {
         }
         let mut best: Option<(&Series, Finished)> = None;
         for other in &series.alternatives {
-            let found = self.segment(other)?;
+            let found = match self.segment(other) {
+                Ok(found) => found,
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                // It was not chosen, so it ends no run; its error may spell names, which only the stage takes out.
+                Err(_) => {
+                    contract::say!("note: {} of the same study cannot be used and was passed over", other.describe());
+                    continue;
+                }
+            };
             let most = best.as_ref().map_or(kept, |(_, best)| best.kept().0);
             if found.kept().0 > most {
                 best = Some((other, found));

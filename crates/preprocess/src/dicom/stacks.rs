@@ -1,6 +1,8 @@
 //! The stacks of one SeriesInstanceUID: slices of one size, orientation, spacing, kind and acquisition. The largest is the series, the others
 //! are left out by name: two reconstructions, phases or a stray capture in one volume would be a wrong volume.
 
+use std::collections::BTreeMap;
+
 use super::header::Header;
 use super::places::{Places, median, usual_step};
 use super::{SEVERAL_ACQUISITIONS, Skipped};
@@ -147,7 +149,8 @@ fn far_off(depths: &[f64]) -> Vec<bool> {
 }
 
 /// The acquisitions of a stack, if several lie in each other along the patient: by AcquisitionNumber, TemporalPositionIdentifier, kernel,
-/// SeriesNumber, SeriesDescription or SliceThickness, else by where the InstanceNumbers begin anew at the other end. The largest first, of equal ones that with the lower number.
+/// SeriesNumber, SeriesDescription or SliceThickness, else by where the InstanceNumbers begin anew at the other end. The largest first, of
+/// equal ones that with the lower number.
 fn by_acquisition(slices: Vec<Header>) -> (Vec<Vec<Header>>, Option<&'static str>) {
     let places = Places::of(&slices);
     let Some(along) = places.along().map(<[f64]>::to_vec) else { return (vec![slices], None) };
@@ -165,7 +168,7 @@ fn by_acquisition(slices: Vec<Header>) -> (Vec<Vec<Header>>, Option<&'static str
     let Some(labels) = labels.into_iter().find(|labels| lie_in_each_other(labels, &along)) else {
         return (vec![slices], None);
     };
-    let mut named: std::collections::BTreeMap<String, Vec<Header>> = std::collections::BTreeMap::new();
+    let mut named: BTreeMap<String, Vec<Header>> = BTreeMap::new();
     slices.into_iter().zip(labels).for_each(|(slice, label)| named.entry(label).or_default().push(slice));
     let mut acquisitions: Vec<Vec<Header>> = named.into_values().collect();
     acquisitions.sort_by_key(|slices| std::cmp::Reverse(slices.len()));
@@ -174,7 +177,7 @@ fn by_acquisition(slices: Vec<Header>) -> (Vec<Vec<Header>>, Option<&'static str
 
 /// True if slices of two labels share more than a little of their way along the patient.
 fn lie_in_each_other(labels: &[String], along: &[f64]) -> bool {
-    let mut groups: std::collections::BTreeMap<&str, Vec<f64>> = std::collections::BTreeMap::new();
+    let mut groups: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     labels.iter().zip(along).for_each(|(label, place)| groups.entry(label).or_default().push(*place));
     let groups: Vec<Vec<f64>> = groups.into_values().filter(|places| places.len() >= LEAST_ACQUISITION).collect();
     let ends = |places: &[f64]| {
